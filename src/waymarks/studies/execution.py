@@ -1,0 +1,268 @@
+"""Carrying out one experiment: device, lock, checkpoints, signals."""
+
+import contextlib
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from pydantic import ValidationError
+
+from waymarks.axes import Frozen
+from waymarks.errors import RunFailed, UserError, from_validation, unknown_name
+from waymarks.studies.experiment import SCHEMA, Experiment
+from waymarks.studies.provenance import now, provenance
+from waymarks.studies.run import EXPERIMENT, METRICS, Run, write_json
+from waymarks.training import Diverged, Evaluated, Learner, train
+from waymarks.training.checkpoints import save_checkpoint, whole_checkpoints, write_atomically
+from waymarks.training.memory import keep_freed_memory
+
+
+class Interrupted(Exception):  # noqa: N818 - an outcome
+    """The run was asked to stop, and has saved a checkpoint. Exit code 130."""
+
+
+class Execution(Frozen):
+    """Where and how an experiment is executed: what it costs, not what it is.
+
+    A run keeps the execution that it was begun with when it is resumed: another number of
+    threads adds up floating-point sums in another order.
+
+    Attributes:
+        device: `auto` (CUDA where there is one), `cpu`, `cuda` or `cuda:1`.
+        compile: whether to use `torch.compile`; it takes up to a minute at the start.
+        threads: of the CPU; torch's own choice unless given.
+        checkpoint_seconds: from one checkpoint to the next.
+    """
+
+    device: str = "auto"
+    compile: bool = False
+    threads: int | None = None
+    checkpoint_seconds: float = 30.0
+
+    @classmethod
+    def of(cls, **fields: Any) -> Self:
+        """Like the class itself.
+
+        Raises:
+            UserError: a field is unknown or does not suit.
+        """
+        try:
+            return cls(**fields)
+        except ValidationError as error:
+            raise UserError(str(from_validation(error, list(cls.model_fields)))) from error
+
+    def torch_device(self) -> torch.device:
+        """The device meant.
+
+        Raises:
+            UserError: there is no such device, on this machine or at all.
+        """
+        kind, _, number = self.device.partition(":")
+        if kind not in ("auto", "cpu", "cuda") or (number and not number.isdecimal()):
+            raise UserError(unknown_name("device", self.device, ["auto", "cpu", "cuda", "cuda:0"]))
+        available = torch.cuda.device_count()
+        if self.device == "auto":
+            return torch.device("cuda", 0) if available else torch.device("cpu")
+        if kind == "cuda" and int(number or 0) >= available:
+            raise UserError(f"device {self.device}: this machine has {available} CUDA devices")
+        return torch.device(self.device)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is.
+
+    Attributes:
+        update: updates so far, and `updates` of them at most.
+        updates_per_second: lately, evaluations included.
+        metrics: of the newest evaluation, if there was one yet.
+    """
+
+    update: int
+    updates: int
+    updates_per_second: float
+    metrics: dict[str, Any]
+
+    def to_json(self) -> str:
+        """One line."""
+        return json.dumps(asdict(self))
+
+
+Watch = Callable[[Progress], None]
+
+
+def carry_out(
+    experiment: Experiment,
+    root: Path,
+    execution: Execution | None = None,
+    watch: Watch | None = None,
+) -> Run:
+    """Trains an experiment in `root/<identity>`, or finds it trained there.
+
+    Goes on from the newest whole checkpoint; waits where another process is training it.
+
+    Args:
+        experiment: what to train.
+        root: the folder of runs; made where it is missing.
+        execution: where and how; a run that is resumed keeps the one that it was begun with.
+        watch: is told of progress a few times a second.
+
+    Raises:
+        UserError: the device is not there, or the folder cannot be written.
+        RunFailed: it diverged, or could not be written.
+        Interrupted: SIGINT or SIGTERM came; a checkpoint is saved.
+    """
+    execution = execution or Execution()
+    execution.torch_device()
+    run = Run(root / experiment.identity)
+    if run.is_finished:
+        return run
+    try:
+        run.folder.mkdir(parents=True, exist_ok=True)
+        lock = run.lock().acquire()
+    except OSError as error:
+        raise UserError(f"cannot write to {run.folder}: {error.strerror or error}") from error
+    with lock:
+        if not run.is_finished:
+            execution = _begin(run, experiment, execution)
+            _train_under_lock(run, experiment, execution, watch or (lambda progress: None))
+    return run
+
+
+def _begin(run: Run, experiment: Experiment, execution: Execution) -> Execution:
+    """Writes `experiment.json` where there is none; else returns the execution it was begun with."""
+    try:
+        begun = Execution.of(**Run(run.folder).record["execution"])
+        begun.torch_device()
+        return begun.model_copy(update={"checkpoint_seconds": execution.checkpoint_seconds})
+    except (UserError, KeyError, TypeError):
+        pass
+    device = execution.torch_device()
+    settled = execution.model_copy(
+        update={"device": str(device), "threads": execution.threads or torch.get_num_threads()}
+    )
+    write_json(
+        run.folder / EXPERIMENT,
+        {
+            "schema": SCHEMA,
+            "identity": experiment.identity,
+            "experiment": experiment.model_dump(mode="json"),
+            "execution": settled.model_dump(mode="json"),
+            "provenance": provenance(device),
+        },
+    )
+    return settled
+
+
+def _train_under_lock(
+    run: Run, experiment: Experiment, execution: Execution, watch: Watch
+) -> None:
+    torch.set_num_threads(execution.threads or torch.get_num_threads())
+    keep_freed_memory()
+    learner = Learner(experiment, execution.torch_device())
+    try:
+        _restore(run, learner)
+        run.write_status("running", update=learner.update, process=os.getpid())
+        with _stop_requests() as stop:
+            _follow(run, experiment, learner, execution, watch, stop)
+    except Diverged as diverged:
+        _end(run, learner, "diverged", diverged_at=diverged.update, message=str(diverged))
+        raise RunFailed(f"{run.folder}: {diverged}; its last good checkpoint is kept") from diverged
+    except Interrupted:
+        save_checkpoint(run.folder, *_state(run, learner))
+        _end(run, learner, "interrupted")
+        raise
+    except OSError as error:
+        raise RunFailed(
+            f"{run.folder}: cannot be written: {error.strerror or error}; what was saved is kept: "
+            f"mend that, then waymarks resume {run.folder}"
+        ) from error
+    save_checkpoint(run.folder, *_state(run, learner))
+    _end(run, learner, "finished")
+
+
+def _follow(
+    run: Run,
+    experiment: Experiment,
+    learner: Learner,
+    execution: Execution,
+    watch: Watch,
+    stop: threading.Event,
+) -> None:
+    """Trains to the end, writing metrics and checkpoints and telling `watch`."""
+    metrics: dict[str, Any] = (run.metrics() or [{}])[-1]
+    saved_at = told_at = time.monotonic()
+    told_update = learner.update
+    with open(run.folder / METRICS, "a", encoding="utf-8") as lines:
+        for event in train(experiment, learner, compile=execution.compile):
+            if isinstance(event, Evaluated):
+                metrics = event.metrics
+                lines.write(json.dumps(metrics) + "\n")
+                lines.flush()
+            moment = time.monotonic()
+            if moment - saved_at >= execution.checkpoint_seconds and learner.update:
+                if learner.first_bad_update() is None:
+                    os.fsync(lines.fileno())
+                    save_checkpoint(run.folder, *_state(run, learner))
+                saved_at = time.monotonic()
+            if moment - told_at >= 0.25 or isinstance(event, Evaluated):
+                rate = (learner.update - told_update) / max(moment - told_at, 1e-9)
+                watch(Progress(learner.update, experiment.training.updates, rate, metrics))
+                told_at, told_update = moment, learner.update
+            if stop.is_set():
+                raise Interrupted(str(run.folder))
+
+
+def _state(run: Run, learner: Learner) -> tuple[dict[str, Any], dict[str, float | int]]:
+    return learner.tensors(), {**learner.counts(), "evaluations": len(run.metrics())}
+
+
+def _restore(run: Run, learner: Learner) -> None:
+    """Loads the newest whole checkpoint whose evaluations are all still there, and drops the
+    evaluations after it; from the start where there is no such checkpoint."""
+    lines = run.metrics()
+    kept: list[dict[str, Any]] = []
+    for checkpoint in whole_checkpoints(run.folder):
+        evaluations = int(checkpoint.counts["evaluations"])
+        if len(lines) >= evaluations:
+            learner.load(checkpoint.tensors, checkpoint.counts)
+            kept = lines[:evaluations]
+            break
+    text = "".join(json.dumps(line) + "\n" for line in kept)
+    write_atomically(run.folder / METRICS, text.encode())
+
+
+def _end(run: Run, learner: Learner, state: Any, **details: Any) -> None:
+    run.write_status(
+        state,
+        update=learner.update,
+        evaluations=len(run.metrics()),
+        seconds=round(learner.seconds, 3),
+        ended=now(),
+        **details,
+    )
+
+
+@contextlib.contextmanager
+def _stop_requests() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set instead of breaking off an update half-way."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    former = {
+        number: signal.signal(number, lambda *_: stop.set())
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield stop
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)

@@ -1,0 +1,183 @@
+"""A run: what came of an experiment, in a folder of its own that any cut leaves usable."""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import filelock
+import pandas as pd
+
+from waymarks.errors import UserError
+from waymarks.studies.experiment import SCHEMA, Experiment
+from waymarks.training.checkpoints import write_atomically
+
+State = Literal["waiting", "running", "finished", "diverged", "interrupted", "failed"]
+
+EXPERIMENT, METRICS, STATUS, LOCK = "experiment.json", "metrics.jsonl", "status.json", ".lock"
+
+
+@dataclass(frozen=True)
+class Solved:
+    """When a step was solved, or for how long it was not.
+
+    Attributes:
+        update: of the first evaluation from which it stays solved; where it never was, the last
+            evaluation (the run is censored there).
+        censored: whether it never was.
+    """
+
+    update: int
+    censored: bool
+
+
+@dataclass(frozen=True)
+class Run:
+    """What came of an experiment, read from its folder."""
+
+    folder: Path
+
+    @classmethod
+    def open(cls, folder: Path) -> "Run":
+        """The run in `folder`.
+
+        Raises:
+            UserError: there is none.
+        """
+        run = cls(folder)
+        run.experiment  # noqa: B018 - reading it says whether there is one
+        return run
+
+    @cached_property
+    def record(self) -> dict[str, Any]:
+        """The content of `experiment.json`: the experiment, how it was executed, where and when.
+
+        Raises:
+            UserError: there is no such file, it is damaged, or a newer version wrote it.
+        """
+        return read_record(self.folder / EXPERIMENT)
+
+    @cached_property
+    def experiment(self) -> Experiment:
+        """The experiment that was run."""
+        path = self.folder / EXPERIMENT
+        return Experiment.parse(self.record["experiment"], str(path))
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """The content of `status.json`: `state`, and what goes with it."""
+        try:
+            status = json.loads((self.folder / STATUS).read_text())
+        except (OSError, ValueError):
+            return {"state": "waiting"}
+        return status if isinstance(status, dict) else {"state": "waiting"}
+
+    @property
+    def state(self) -> State:
+        """What the run is at: a run that was killed is `interrupted`, whatever it last wrote."""
+        state: State = self.status.get("state", "waiting")
+        if state == "running" and not self.is_being_trained:
+            return "interrupted"
+        return state
+
+    @property
+    def is_being_trained(self) -> bool:
+        """Whether some process holds the run's lock."""
+        if not (self.folder / LOCK).exists():
+            return False
+        lock = self.lock()
+        try:
+            with lock.acquire(timeout=0):
+                return False
+        except filelock.Timeout:
+            return True
+        except OSError:
+            return False
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it came to its end, and all its evaluations are there to show it."""
+        status = self.status
+        return status.get("state") == "finished" and len(self.metrics()) >= status["evaluations"]
+
+    def lock(self) -> filelock.BaseFileLock:
+        """The lock that a process holds while it trains this run; it goes with the process."""
+        return filelock.FileLock(self.folder / LOCK)
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """The whole lines of `metrics.jsonl`, up to the first that is not."""
+        try:
+            text = (self.folder / METRICS).read_text(errors="replace")
+        except OSError:
+            return []
+        lines: list[dict[str, Any]] = []
+        for line in text.split("\n")[:-1]:
+            try:
+                lines.append(json.loads(line))
+            except ValueError:
+                break
+        return lines
+
+    @property
+    def curves(self) -> pd.DataFrame:
+        """One row per evaluation: update, examples, flops, seconds, train_loss, and for each step
+        its `labels_seen`, its `accuracy` and its loss."""
+        return pd.DataFrame(self.metrics())
+
+    def solved(self, step: str) -> Solved:
+        """When `step` was solved: the first evaluation from which its accuracy stays at or above
+        `solved_accuracy` for `solved_evaluations` evaluations."""
+        training = self.experiment.training
+        needed = training.solved_evaluations
+        evaluations = self.metrics()
+        good = [line[f"{step}.accuracy"] >= training.solved_accuracy for line in evaluations]
+        for first in range(len(good) - needed + 1):
+            if all(good[first : first + needed]):
+                return Solved(evaluations[first]["update"], censored=False)
+        return Solved(evaluations[-1]["update"] if evaluations else 0, censored=True)
+
+    def write_status(self, state: State, **details: Any) -> None:
+        """Replaces `status.json`."""
+        write_json(self.folder / STATUS, {"state": state, **details})
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes JSON, atomically."""
+    write_atomically(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """Reads a JSON file that a user named.
+
+    Raises:
+        UserError: it cannot be read, is not JSON (a pickle, say), or is cut off.
+    """
+    try:
+        return json.loads(path.read_bytes().decode("utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: is not text; an experiment is a JSON file") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: is not whole JSON: {error}") from error
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Reads an experiment's file: a run's `experiment.json`, or a bare experiment.
+
+    Raises:
+        UserError: it is neither, or a newer version wrote it.
+    """
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: an experiment is a JSON object, not a {type(content).__name__}")
+    schema = content.get("schema", SCHEMA)
+    if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
+        raise UserError(f"{path}: schema is {schema!r}, which no version of waymarks wrote")
+    if schema > SCHEMA:
+        raise UserError(
+            f"{path}: was written by a newer waymarks (schema {schema}, this one reads up to "
+            f"{SCHEMA}); upgrade with pip install --upgrade waymarks"
+        )
+    return content if "experiment" in content else {"experiment": content}

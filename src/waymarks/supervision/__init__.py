@@ -1,0 +1,10 @@
+"""What the learner is told. Every module here is imported, so a new regime is one file."""
+
+from waymarks.axes import import_modules_of
+from waymarks.supervision.ask_one import AskOne
+from waymarks.supervision.base import Revealed, Supervision
+from waymarks.supervision.final_only import FinalOnly
+
+import_modules_of(__name__, __path__)
+
+__all__ = ["AskOne", "FinalOnly", "Revealed", "Supervision"]
