@@ -98,6 +98,18 @@ class Progress:
 Watch = Callable[[Progress], None]
 
 
+class _Pace:
+    """Updates per second over the last ten to twenty seconds."""
+
+    def __init__(self, moment: float, update: int) -> None:
+        self._older = self._newer = (moment, update)
+
+    def at(self, moment: float, update: int) -> float:
+        if moment - self._newer[0] > 10:
+            self._older, self._newer = self._newer, (moment, update)
+        return (update - self._older[1]) / max(moment - self._older[0], 1e-9)
+
+
 def carry_out(
     experiment: Experiment,
     root: Path,
@@ -199,7 +211,7 @@ def _follow(
     """Trains to the end, writing metrics and checkpoints and telling `watch`."""
     metrics: dict[str, Any] = (run.metrics() or [{}])[-1]
     saved_at = told_at = time.monotonic()
-    told_update = learner.update
+    pace = _Pace(told_at, learner.update)
     with open(run.folder / METRICS, "a", encoding="utf-8") as lines:
         for event in train(experiment, learner, compile=execution.compile):
             if isinstance(event, Evaluated):
@@ -213,9 +225,9 @@ def _follow(
                     save_checkpoint(run.folder, *_state(run, learner))
                 saved_at = time.monotonic()
             if moment - told_at >= 0.25 or isinstance(event, Evaluated):
-                rate = (learner.update - told_update) / max(moment - told_at, 1e-9)
+                rate = pace.at(moment, learner.update)
                 watch(Progress(learner.update, experiment.training.updates, rate, metrics))
-                told_at, told_update = moment, learner.update
+                told_at = moment
             if stop.is_set():
                 raise Interrupted(str(run.folder))
 
