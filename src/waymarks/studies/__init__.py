@@ -1,7 +1,25 @@
 """Experiments, runs and studies: what is asked, what came of it, and where it executes."""
 
+from waymarks.studies.claim import Claim, Finding, Solves, StaysBelow, Verdict
 from waymarks.studies.execution import Execution, Interrupted, Progress, carry_out
 from waymarks.studies.experiment import Experiment
 from waymarks.studies.run import Run, Solved
+from waymarks.studies.study import Arm, Outcome, Study
 
-__all__ = ["Execution", "Experiment", "Interrupted", "Progress", "Run", "Solved", "carry_out"]
+__all__ = [
+    "Arm",
+    "Claim",
+    "Execution",
+    "Experiment",
+    "Finding",
+    "Interrupted",
+    "Outcome",
+    "Progress",
+    "Run",
+    "Solved",
+    "Solves",
+    "StaysBelow",
+    "Study",
+    "Verdict",
+    "carry_out",
+]
