@@ -10,7 +10,7 @@ many examples share be computed once: it is simply a row that is there once.
 
 import math
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -49,6 +49,7 @@ def gelu(x: Float[Tensor, "r hidden"]) -> Float[Tensor, "r hidden"]:
     return activated
 
 
+@runtime_checkable
 class Mixing(Protocol):
     """How rows make up sequences, which is all that attention needs to know."""
 

@@ -5,8 +5,7 @@ from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
-from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, model_serializer
-from pydantic import model_validator
+from pydantic import AfterValidator, Field, model_serializer, model_validator
 
 from waymarks.errors import UserError, unknown_name
 from waymarks.randomness import Rng
@@ -43,7 +42,7 @@ class AskOne(Supervision):
         return fields if not isinstance(fields, dict) or "shares" in fields else {"shares": fields}
 
     @model_serializer(mode="wrap")
-    def _tag_with_type(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _tag_with_type(self, handler: Any) -> dict[str, Any]:
         return {"type": "AskOne", **self.shares}
 
     def check(self, task: Task) -> None:

@@ -1,7 +1,7 @@
 """Everything that changes as a run goes on, as named tensors that can be put on disk."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from waymarks.tasks import Task
 from waymarks.training.settings import Training
 
 
+@runtime_checkable
 class Experiment(Protocol):
     """What training needs of an experiment: one value of each axis, a budget and a seed."""
 
