@@ -40,7 +40,7 @@ def to_gpt2(network: Transformer) -> "transformers.GPT2Model":
         gpt2.wte.weight.zero_()
         for ours, theirs in _pairs(network, gpt2):
             theirs.copy_(ours)
-    return gpt2.eval()
+    return gpt2
 
 
 def load_gpt2(network: Transformer, gpt2: "transformers.GPT2Model") -> None:

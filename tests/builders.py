@@ -1,0 +1,64 @@
+"""Small things that several tests are about."""
+
+from typing import Any
+
+import torch
+
+from waymarks.formats import Layout, TaskVector
+from waymarks.models import GPT2
+from waymarks.models.transformer import Transformer
+from waymarks.studies import Experiment
+from waymarks.supervision import AskOne
+from waymarks.tasks import ParitySum
+from waymarks.training import Learner, Training
+
+CPU = torch.device("cpu")
+
+
+def tiny_experiment(seed: int = 0, **changed: Any) -> Experiment:
+    """An experiment that takes milliseconds; `changed` are axes, or fields of its training."""
+    axes = {name: changed.pop(name) for name in Experiment.model_fields if name in changed}
+    budget = {
+        "updates": 20,
+        "batch_size": 64,
+        "learning_rate": 1e-3,
+        "evaluate_every": 10,
+        "evaluation_examples": 64,
+    }
+    small = {
+        "task": ParitySum(bits=6),
+        "supervision": AskOne(sum=0.5, parity=0.5),
+        "format": TaskVector(),
+        "model": GPT2(width=32, depth=2, heads=2),
+        "training": Training(**{**budget, **changed}),
+        "seed": seed,
+    }
+    return Experiment(**{**small, **axes})
+
+
+def learner_of(experiment: Experiment) -> Learner:
+    """One that has not been trained."""
+    return Learner(experiment, CPU)
+
+
+def layout_of(positions: int = 2, features: int = 6, outputs: tuple[int, ...] = (1,)) -> Layout:
+    """A layout with one step per read-out."""
+    return Layout(positions, features, outputs, tuple(range(len(outputs))))
+
+
+def network_of(
+    width: int = 32, depth: int = 2, heads: int = 2, layout: Layout | None = None, spread: float = 0
+) -> Transformer:
+    """A transformer initialised from a fixed seed.
+
+    Args:
+        width, depth, heads, layout: its shape.
+        spread: adds so much noise to every parameter, so that none of them, and no mistake made
+            in handling one, is without effect.
+    """
+    generator = torch.Generator().manual_seed(0)
+    network = GPT2(width=width, depth=depth, heads=heads).build(layout or layout_of(), generator)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter += spread * torch.randn(parameter.shape, generator=generator)
+    return network
