@@ -1,0 +1,148 @@
+"""What a person sees while a study or a run goes on."""
+
+import time
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+
+from waymarks.studies import Progress
+from waymarks.studies.conduct import Event, Job
+
+QUIET_SECONDS = 15.0
+"""Where the output is no terminal: from one line about a run to the next."""
+
+
+def time_left(progress: Progress) -> str:
+    """How long a run still takes if it goes on to the end of its budget at its present pace."""
+    if progress.updates_per_second <= 0:
+        return ""
+    return clock((progress.updates - progress.update) / progress.updates_per_second)
+
+
+def clock(seconds: float) -> str:
+    """Seconds as `1:02:03` or `2:03`."""
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+
+
+def accuracies(progress: Progress) -> dict[str, float]:
+    """The accuracy of each step at the newest evaluation, in the order of the steps."""
+    ending = ".accuracy"
+    return {
+        name.removesuffix(ending): float(value)
+        for name, value in progress.metrics.items()
+        if name.endswith(ending)
+    }
+
+
+class StudyView:
+    """The runs of a study as they go: a live table in a terminal, else a line now and then."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._states: dict[Job, str] = {}
+        self._progress: dict[Job, Progress] = {}
+        self._told: dict[Job, float] = {}
+        self._live = Live(
+            console=console, get_renderable=self._table, refresh_per_second=4, transient=True
+        )
+
+    def __enter__(self) -> Self:
+        if self.console.is_terminal:
+            self._live.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.console.is_terminal:
+            self._live.__exit__(kind, error, trace)
+
+    def follow(self, events: Iterator[Event]) -> dict[Job, str]:
+        """Shows what happens; returns the reason of each run that failed."""
+        failed: dict[Job, str] = {}
+        for event in events:
+            self.take(event)
+            if event.kind == "failed":
+                failed[event.job] = event.message
+        return failed
+
+    def take(self, event: Event) -> None:
+        """Shows one event."""
+        self._states[event.job] = event.kind
+        if event.progress is not None:
+            self._progress[event.job] = event.progress
+        self._tell(event)
+
+    def _tell(self, event: Event) -> None:
+        """One line about an event, where there is no live table to show it."""
+        moment = time.monotonic()
+        is_progress = event.kind == "progressed"
+        if is_progress and (
+            self.console.is_terminal or moment - self._told.get(event.job, 0) < QUIET_SECONDS
+        ):
+            return
+        self._told[event.job] = moment
+        name = f"{event.job.arm}, seed {event.job.experiment.seed}"
+        progress = self._progress.get(event.job)
+        details = [event.message] if event.message else []
+        if progress is not None:
+            details.append(f"update {progress.update:,} of {progress.updates:,}")
+            details += [f"{step} {value:.1%}" for step, value in accuracies(progress).items()]
+            if is_progress:
+                details.append(f"{progress.updates_per_second:.0f} updates/s")
+                details.append(f"at most {time_left(progress)} left")
+        words = {"progressed": "", "skipped": "was finished already"}
+        line = [name, words.get(event.kind, event.kind), *details]
+        self.console.print("  ".join(part for part in line if part), markup=False, highlight=False)
+
+    def _table(self) -> Table:
+        running = [job for job, state in self._states.items() if state in ("started", "progressed")]
+        steps = [step.name for step in running[0].experiment.task.steps] if running else []
+        table = Table(box=None, pad_edge=False)
+        for heading in ("arm", "seed", "update"):
+            table.add_column(heading, justify="left" if heading == "arm" else "right")
+        for step in steps:
+            table.add_column(f"{step} accuracy", justify="right")
+        table.add_column("updates/s", justify="right")
+        table.add_column("time left, at most", justify="right")
+        for job in running:
+            table.add_row(*self._row(job, steps))
+        done = sum(state in ("finished", "skipped") for state in self._states.values())
+        table.caption = f"{done} runs finished"
+        return table
+
+    def _row(self, job: Job, steps: list[str]) -> list[str]:
+        start = [escape(job.arm), str(job.experiment.seed)]
+        progress = self._progress.get(job)
+        if progress is None:
+            return [*start, "starting", *[""] * (len(steps) + 2)]
+        seen = accuracies(progress)
+        return [
+            *start,
+            f"{progress.update:,} / {progress.updates:,}",
+            *[f"{seen[step]:.1%}" if step in seen else "" for step in steps],
+            f"{progress.updates_per_second:.1f}",
+            time_left(progress),
+        ]
+
+
+class RunView(StudyView):
+    """One run as it goes, shown as a study of that run alone."""
+
+    def __init__(self, console: Console, job: Job) -> None:
+        super().__init__(console)
+        self._job = job
+
+    def show(self, progress: Progress) -> None:
+        """Shows how far the run is."""
+        self.take(Event("progressed", self._job, progress))
