@@ -92,6 +92,15 @@ def stated(asked: Asked) -> Bounds:
     )
 
 
+def reached_by_its_terms(asked: Asked) -> float:
+    """`reached` of the stated bounds with T = 12 |u*|^2 alpha / epsilon^2, whose terms as the proof
+    has them multiply to 12 * 8 * 36 n^7 / epsilon^2."""
+    n, p, epsilon = asked.bits, asked.sum_fraction, asked.loss
+    smoothness, squared_norm = 36 * p**2 * n**4, 8 * n**3 / p**2
+    updates = 12 * squared_norm * smoothness / epsilon**2
+    return promised(2 * epsilon, squared_norm, smoothness, epsilon, updates)
+
+
 def corrected(asked: Asked) -> Bounds:
     """With the slips corrected, for the loss that was asked for.
 

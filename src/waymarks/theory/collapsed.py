@@ -47,9 +47,10 @@ class Collapsed:
 
     def features(self, z: Float[np.ndarray, " count"]) -> Float[np.ndarray, "count features"]:
         """Those of the module's docstring, for what every neuron sees."""
-        features = np.multiply.outer(z, self._scales)
+        features: Float[np.ndarray, "count features"] = np.multiply.outer(z, self._scales)
         features += self._scales * self._biases
-        return np.maximum(features, self._floors, out=features)
+        np.maximum(features, self._floors, out=features)
+        return features
 
     def first_step(self, batches: Iterator[tuple[Examples, Labels]]) -> None:
         total, label_total, count = np.zeros_like(self._row), 0.0, 0
@@ -102,4 +103,5 @@ class Collapsed:
 
     def outputs(self, examples: Examples, iterate: Iterate) -> Float[np.ndarray, " count"]:
         weights = self.weights if iterate == "last" else self._total / max(self._averaged, 1)
-        return np.dot(self.features(examples.project(self._row)), weights)
+        outputs: Float[np.ndarray, " count"] = self.features(examples.project(self._row)) @ weights
+        return outputs

@@ -157,7 +157,7 @@ class Examples:
     def inputs(self) -> Float[np.ndarray, "count inputs"]:
         """The inputs as vectors (x0, x1 ... xn) of +-1."""
         ones = np.unpackbits(self.octets, axis=0, bitorder="little")
-        of_example = ones.reshape(-1, 8, self.count)[:, :, :].reshape(-1, self.count)[: self.bits]
+        of_example = ones[: self.bits]
         vectors = np.empty((self.count, self.bits + 1))
         vectors[:, 0] = self.flags
         np.subtract(2.0 * of_example.T, 1.0, out=vectors[:, 1:])
@@ -194,7 +194,8 @@ _OCTET_SIGNS = 2.0 * _OCTET_BITS - 1.0
 def _octet_tables(weights: Float[np.ndarray, " bits"]) -> Float[np.ndarray, "octets 256"]:
     padded = np.zeros(-(-len(weights) // 8) * 8)
     padded[: len(weights)] = weights
-    return padded.reshape(-1, 8) @ _OCTET_SIGNS.T
+    tables: Float[np.ndarray, "octets 256"] = padded.reshape(-1, 8) @ _OCTET_SIGNS.T
+    return tables
 
 
 class Mixture(Frozen):
@@ -225,7 +226,8 @@ class Mixture(Frozen):
         sums = range(-m, m + 1, 2)
         by_flag = [[float(self.target.label(flag, s)) for s in sums] for flag in (-1, 1)]
         place = examples.ones_among(self.target.indicator) + (m + 1) * examples.is_sum
-        return np.array(by_flag).reshape(-1).take(place)
+        labels: Float[np.ndarray, " count"] = np.array(by_flag).reshape(-1).take(place)
+        return labels
 
 
 @dataclass(frozen=True)

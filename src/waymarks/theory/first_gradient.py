@@ -53,7 +53,9 @@ def by_enumeration(target: Target) -> FirstGradient:
     Raises:
         UserError: there are too many inputs.
     """
-    return FirstGradient(_mean_of_label_times_input(target, 1), _mean_of_label_times_input(target, -1))
+    return FirstGradient(
+        _mean_of_label_times_input(target, 1), _mean_of_label_times_input(target, -1)
+    )
 
 
 def _mean_of_label_times_input(target: Target, flag: int) -> Vector:

@@ -36,7 +36,8 @@ class FullNetwork:
         trained = [self.network.W, self.network.v]
         totals, count = [torch.zeros_like(parameter) for parameter in trained], 0
         for examples, labels in batches:
-            for total, gradient in zip(totals, self._gradients(examples, labels, trained)):
+            gradients = self._gradients(examples, labels, trained)
+            for total, gradient in zip(totals, gradients, strict=True):
                 total += gradient * examples.count
             count += examples.count
         self._stepped(*(total / count for total in totals))
@@ -47,9 +48,9 @@ class FullNetwork:
 
     @torch.no_grad()
     def _stepped(self, of_first: Tensor, of_v: Tensor) -> None:
-        self.network.W -= of_first
+        self.network.W.sub_(of_first)
         if not self.settings.freeze_v_first:
-            self.network.v -= of_v
+            self.network.v.sub_(of_v)
         if self.settings.reset_u:
             self.network.u.zero_()
         self.network.W.requires_grad_(False)
@@ -70,29 +71,32 @@ class FullNetwork:
         self._step_size = self.settings.step_scale / float(largest)
 
     def descend(self, examples: Examples, labels: Labels, averaged_from: int) -> None:
-        batch = self.settings.batch
-        inputs = torch.from_numpy(examples.inputs()).split(batch)
-        for number, (x, y) in enumerate(zip(inputs, torch.from_numpy(labels).split(batch))):
-            loss = half_squared_error(self.network(x), y)
+        batch, count = self.settings.batch, examples.count
+        inputs, of_inputs = torch.from_numpy(examples.inputs()), torch.from_numpy(labels)
+        for number, begin in enumerate(range(0, count, batch)):
+            outputs = self.network(inputs[begin : begin + batch])
+            loss = half_squared_error(outputs, of_inputs[begin : begin + batch])
             self._update(torch.autograd.grad(loss, self._later))
             if number >= averaged_from:
                 self._averaged += 1
-                for total, parameter in zip(self._totals, self._later):
+                for total, parameter in zip(self._totals, self._later, strict=True):
                     total += parameter.detach()
 
     @torch.no_grad()
     def _update(self, gradients: tuple[Tensor, ...]) -> None:
-        for parameter, velocity, gradient in zip(self._later, self._velocity, gradients):
+        moved = zip(self._later, self._velocity, gradients, strict=True)
+        for parameter, velocity, gradient in moved:
             velocity.mul_(self.settings.momentum).sub_(gradient, alpha=self._step_size)
-            parameter += velocity
+            parameter.add_(velocity)
 
     def row(self) -> Float[np.ndarray, " inputs"]:
         return self.network.W.detach().mean(0).numpy()
 
     @torch.no_grad()
     def outputs(self, examples: Examples, iterate: Iterate) -> Float[np.ndarray, " count"]:
-        u, v = self._later
-        if iterate == "average":
+        if iterate == "last":
+            u, v = self.network.u.detach(), self.network.v.detach()
+        else:
             u, v = (total / max(self._averaged, 1) for total in self._totals)
         seen = torch.from_numpy(examples.inputs()) @ self.network.W.T
         return (seen @ u + torch.relu(seen + self.network.b) @ v).numpy()

@@ -153,7 +153,7 @@ def run(
     started = time.perf_counter()
     take_first_step(form, settings)
     stepped = time.perf_counter()
-    curve = []
+    curve: list[Point] = []
     for done in _updates(form, settings):
         if done * points < (len(curve) + 1) * settings.updates:
             continue

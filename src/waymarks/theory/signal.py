@@ -12,6 +12,7 @@ At the initialisation of appendix A it is in closed form (`special_batch`).
 """
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,10 +20,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from waymarks.axes import Frozen
 from waymarks.errors import UserError
 from waymarks.randomness import seed_sequence
 from waymarks.theory.distributions import Mixture, Target, enumerate_task, refuse_no_fraction
-from waymarks.theory.network import DenseNetwork, half_squared_error
+from waymarks.theory.network import (
+    INITIALISATIONS,
+    DenseNetwork,
+    half_squared_error,
+    initialised,
+)
 
 BLOCK = 16_384
 """So many inputs are held at once."""
@@ -147,3 +154,108 @@ def relevance_auc(
     raised = -(slopes @ gradient)[1:]
     differences = raised[active][:, None] - raised[~active][None, :]
     return float(np.mean((differences > 0) + 0.5 * (differences == 0)))
+
+
+class SignalPoint(Frozen):
+    """The batch at which active bits stand out, of one network; None where no batch suffices."""
+
+    initialisation: str
+    bits: int
+    sum_fraction: float
+    seed: int
+    batch: float | None
+
+
+def signal_points(
+    bits: Sequence[int],
+    fractions: Sequence[float] = (0.0, 0.1, 0.5),
+    seeds: int = 5,
+    width: int = 64,
+) -> Iterator[SignalPoint]:
+    """One point for every initialisation, n, seed and p; each enumerates every input.
+
+    Raises:
+        UserError: an n is odd or too large to enumerate.
+    """
+    for n in bits:
+        for seed in range(seeds):
+            target = Target.half(n, seed)
+            for name in INITIALISATIONS:
+                moments = gradient_moments(initialised(name, n, width, seed), target)
+                for p in fractions:
+                    batch = moments.batch_to_stand_out(p)
+                    yield SignalPoint(
+                        initialisation=name,
+                        bits=n,
+                        sum_fraction=p,
+                        seed=seed,
+                        batch=batch if math.isfinite(batch) else None,
+                    )
+
+
+class Growth(Frozen):
+    """How the median batch grows with n: as 2^(per_bit n) or as n^power, by least squares on the
+    logarithm; None where no batch suffices."""
+
+    initialisation: str
+    sum_fraction: float
+    per_bit: float | None
+    power: float | None
+
+
+def growths(points: Sequence[SignalPoint]) -> list[Growth]:
+    """That of every initialisation and p.
+
+    Raises:
+        UserError: the points are of fewer than two values of n.
+    """
+    if len({point.bits for point in points}) < 2:
+        raise UserError("growth with n needs at least two values of n")
+    kinds = dict.fromkeys((point.initialisation, point.sum_fraction) for point in points)
+    return [_growth(points, name, p) for name, p in kinds]
+
+
+def _growth(points: Sequence[SignalPoint], name: str, p: float) -> Growth:
+    batches: dict[int, list[float]] = {}
+    for point in points:
+        if (point.initialisation, point.sum_fraction) == (name, p):
+            batches.setdefault(point.bits, []).append(point.batch or math.inf)
+    medians = np.log2([float(np.median(found)) for found in batches.values()])
+    if not np.isfinite(medians).all():
+        return Growth(initialisation=name, sum_fraction=p, per_bit=None, power=None)
+    bits = np.array(list(batches), dtype=np.float64)
+    per_bit, power = (float(np.polyfit(x, medians, 1)[0]) for x in (bits, np.log2(bits)))
+    return Growth(initialisation=name, sum_fraction=p, per_bit=per_bit, power=power)
+
+
+class Relevance(Frozen):
+    """The mean AUC over seeds with which one sampled gradient tells active bits from others."""
+
+    initialisation: str
+    bits: int
+    sum_fraction: float
+    batch: int
+    seeds: int
+    auc: float
+
+
+def relevances(
+    bits: int, batch: int, fractions: Sequence[float], seeds: int, width: int = 64
+) -> Iterator[Relevance]:
+    """One for every initialisation and p; sampled, so any even n will do."""
+    for name in INITIALISATIONS:
+        for p in fractions:
+            found = []
+            for seed in range(seeds):
+                mixture = Mixture(target=Target.half(bits, seed), sum_fraction=p)
+                network = initialised(name, bits, width, seed)
+                gradient = sampled_gradient(network, mixture, batch, seed)
+                found.append(relevance_auc(network, gradient, mixture.target))
+            yield Relevance(
+                initialisation=name,
+                bits=bits,
+                sum_fraction=p,
+                batch=batch,
+                seeds=seeds,
+                auc=float(np.mean(found)),
+            )

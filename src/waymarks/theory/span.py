@@ -42,7 +42,9 @@ def hinge_sum(half: int) -> Int64[np.ndarray, "count 2"]:
     return np.stack([left, parities - sums - half], axis=1)
 
 
-def span_error(hinges: Hinges, bits: int, sum_fraction: Fraction) -> dict[tuple[int, int], Fraction]:
+def span_error(
+    hinges: Hinges, bits: int, sum_fraction: Fraction
+) -> dict[tuple[int, int], Fraction]:
     """f~ - f of Lemma 5 at every (x0, s), in fractions; both depend on x through these alone.
 
     f~(x) = sum over i of (nu_i/p) relu(<pw, x> + p beta_i) + (1/p) <pw, x>, with w = (-offset, w*).
@@ -60,7 +62,10 @@ def span_error(hinges: Hinges, bits: int, sum_fraction: Fraction) -> dict[tuple[
     for flag in (1, -1):
         for s in target.active_sums():
             seen = sum_fraction * (s - target.offset * flag)
-            terms = (nu / sum_fraction * max(seen + sum_fraction * b, 0) for nu, b in pairs)
+            terms = (
+                nu / sum_fraction * max(seen + sum_fraction * beta, Fraction(0))
+                for nu, beta in pairs
+            )
             errors[flag, s] = sum(terms, seen / sum_fraction) - target.label(flag, s)
     return errors
 
@@ -116,7 +121,10 @@ def least_loss_of_z(target: Target, sum_fraction: Fraction) -> Fraction:
 def chance_of_every_bias(bits: int, width: int) -> Fraction:
     """The probability that `width` uniform draws hit each of the n/2 + 1 biases, exactly."""
     kinds = half_of(bits) + 1
-    hits = sum((-1) ** missed * comb(kinds, missed) * (kinds - missed) ** width for missed in range(kinds + 1))
+    hits = sum(
+        (-1) ** missed * comb(kinds, missed) * (kinds - missed) ** width
+        for missed in range(kinds + 1)
+    )
     return Fraction(hits, kinds**width)
 
 
