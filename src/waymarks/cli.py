@@ -131,10 +131,9 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Trains one experiment, or goes on with it; an experiment is never trained twice."""
-    from waymarks.studies import Experiment
-    from waymarks.studies.run import read_record
+    from waymarks.studies.run import read_experiment
 
-    experiment = Experiment.parse(read_record(file)["experiment"], str(file))
+    experiment = read_experiment(file)
     for field, value in map(_assignment, set or []):
         experiment = experiment.with_field(field, value)
     _carry_out(

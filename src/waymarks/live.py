@@ -98,12 +98,13 @@ class StudyView:
         if progress is not None:
             details.append(f"update {progress.update:,} of {progress.updates:,}")
             details += [f"{step} {value:.1%}" for step, value in accuracies(progress).items()]
-            if is_progress:
+            if is_progress and progress.update:
                 details.append(f"{progress.updates_per_second:.0f} updates/s")
                 details.append(f"at most {time_left(progress)} left")
         words = {"progressed": "", "skipped": "was finished already"}
         line = [name, words.get(event.kind, event.kind), *details]
-        self.console.print("  ".join(part for part in line if part), markup=False, highlight=False)
+        text = "  ".join(part for part in line if part)
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def _table(self) -> Table:
         running = [job for job, state in self._states.items() if state in ("started", "progressed")]

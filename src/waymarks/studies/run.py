@@ -61,8 +61,7 @@ class Run:
     @cached_property
     def experiment(self) -> Experiment:
         """The experiment that was run."""
-        path = self.folder / EXPERIMENT
-        return Experiment.parse(self.record["experiment"], str(path))
+        return Experiment.parse(self.record["experiment"], str(self.folder / EXPERIMENT))
 
     @property
     def status(self) -> dict[str, Any]:
@@ -161,6 +160,18 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path}: is not text; an experiment is a JSON file") from error
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: is not whole JSON: {error}") from error
+
+
+def read_experiment(path: Path) -> Experiment:
+    """Reads an experiment from a file.
+
+    Args:
+        path: of an experiment as JSON, or of a run's `experiment.json`.
+
+    Raises:
+        UserError: it holds none.
+    """
+    return Experiment.parse(read_record(path)["experiment"], str(path))
 
 
 def read_record(path: Path) -> dict[str, Any]:
