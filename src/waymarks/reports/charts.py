@@ -1,0 +1,329 @@
+"""One definition of each figure, for the interactive page and for the PNG and SVG of a paper.
+
+Names that a user chose are data values here, never field names and never parts of expressions.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
+import vl_convert
+
+from waymarks.reports.curves import AXES, UPDATES, Axis, Runs, curves, unsolved_shares
+from waymarks.reports.palette import palette
+from waymarks.tasks import Binary, Kind, Real, Step
+
+VEGA_LITE = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
+"""The version of Vega-Lite that charts are written in, as vl-convert names it."""
+
+HIGHLIGHTED = "highlighted"
+"""The parameter that holds the names of the arms to be stressed; none means all alike."""
+
+STRESSED = f"length({HIGHLIGHTED}) == 0 || indexof({HIGHLIGHTED}, datum.arm) >= 0"
+
+Tables = dict[str, pd.DataFrame]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure, before it is drawn against one axis.
+
+    Attributes:
+        key: short, as in the name of its file.
+        title: what it shows.
+        note: how to read it.
+        arms: whose curves it holds, in the order of the legend.
+        axes: what it can be drawn against.
+        tables: the data against an axis; the layers ask for it by name.
+        layers: what is drawn, from the colour of an arm and the axis.
+        y: the vertical axis's scale and the format of its numbers.
+    """
+
+    key: str
+    title: str
+    note: str
+    arms: tuple[str, ...]
+    axes: tuple[Axis, ...]
+    tables: Callable[[Axis], Tables]
+    layers: Callable[[alt.Color, alt.X, "Vertical"], list[alt.Chart]]
+    y: "Vertical"
+
+    def specification(
+        self, axis: Axis = UPDATES, *, width: int | str = 460, legend: bool = True
+    ) -> dict[str, Any]:
+        """The figure in Vega-Lite, without its data and its colours.
+
+        Args:
+            axis: to draw against.
+            width: in pixels, or "container".
+            legend: whether legend and vertical title are drawn, or are written around it.
+        """
+        key = alt.Legend(
+            title=None, symbolType="stroke", symbolStrokeWidth=3, symbolOpacity=1, labelLimit=280
+        )
+        colour = alt.Color(
+            "arm:N",
+            scale=alt.Scale(domain=list(self.arms), range="category"),
+            legend=key if legend else None,
+        )
+        x = alt.X("x:Q", title=axis.title, axis=alt.Axis(labelExpr=_label(axis.format), grid=False))
+        vertical = self.y if legend else replace(self.y, title=None)
+        chart = alt.layer(*self.layers(colour, x, vertical))
+        chart = chart.add_params(alt.param(name=HIGHLIGHTED, value=[]))
+        specification: dict[str, Any] = chart.properties(width=width, height=260).to_dict()
+        specification.pop("config", None)
+        return specification
+
+
+@dataclass(frozen=True)
+class Vertical:
+    """The vertical axis: its title, its scale and the format of its numbers."""
+
+    title: str | None
+    scale: alt.Scale
+    format: str
+    ticks: tuple[float, ...] = ()
+
+    def encoding(self, field: str) -> alt.Y:
+        """Of a field."""
+        axis = alt.Axis(format=self.format, tickCount=6)
+        if self.ticks:
+            axis = alt.Axis(format=self.format, values=list(self.ticks))
+        return alt.Y(f"{field}:Q", title=self.title, scale=self.scale, axis=axis)
+
+
+def figures(runs: Runs, steps: Sequence[Step]) -> list[Figure]:
+    """All figures of a study of which there is something to show yet, the final step first."""
+    begun = {
+        step.name
+        for arm in runs.values()
+        for run in arm
+        if run.last
+        for step in run.experiment.task.steps
+    }
+    shown = [step for step in reversed(steps) if step.name in begun]
+    drawn = [accuracy_curves(runs, step) for step in shown]
+    drawn += [error_curves(runs, step) for step in shown if isinstance(step.kind, Real)]
+    return [*drawn, time_to_solve(runs)] if drawn else []
+
+
+def accuracy_curves(runs: Runs, step: Step) -> Figure:
+    """How many held-out examples a step is answered right in."""
+    chance = chance_of(step.kind)
+    note = "The dashed rule is chance." if chance is not None else ""
+    scale = alt.Scale(domain=[0, 1] if chance is None else [min(0.4, chance), 1], clamp=False)
+    return Figure(
+        key=f"{step.name}-accuracy",
+        title=f"Accuracy of {step.name}",
+        note=note,
+        arms=tuple(runs),
+        axes=AXES,
+        tables=partial(_curve_tables, runs, f"{step.name}.accuracy"),
+        layers=partial(_curve_layers, chance),
+        y=Vertical(f"accuracy of {step.name}", scale, "%"),
+    )
+
+
+def error_curves(runs: Runs, step: Step) -> Figure:
+    """How far off a real step is, on a logarithmic scale."""
+    loss = step.kind.loss_name
+    words = loss.replace("_", " ")
+    tables = partial(_curve_tables, runs, f"{step.name}.{loss}", positive=True)
+    decades = _decades(tables(UPDATES).values())
+    return Figure(
+        key=f"{step.name}-{loss.replace('_', '-')}",
+        title=f"{words.capitalize()} of {step.name}",
+        note="The scale is logarithmic.",
+        arms=tuple(runs),
+        axes=AXES,
+        tables=tables,
+        layers=partial(_curve_layers, None),
+        y=Vertical(
+            f"{words} of {step.name}",
+            alt.Scale(type="log", domain=[decades[0], decades[-1]]),
+            "~g",
+            decades,
+        ),
+    )
+
+
+def _decades(tables: Iterable[pd.DataFrame]) -> tuple[float, ...]:
+    """The powers of ten that hold all positive values of curves between them."""
+    columns = [table.filter(["low", "high", "value"]) for table in tables]
+    values = pd.concat([column.stack() for column in columns if len(column)]).astype(float)
+    lowest, highest = np.floor(np.log10(values.min())), np.ceil(np.log10(values.max()))
+    return tuple(
+        float(f"1e{power}") for power in range(int(lowest), int(max(highest, lowest + 1)) + 1)
+    )
+
+
+def _label(format: str) -> str:
+    """The expression that writes a number of an axis; zero without a unit."""
+    return f"datum.value == 0 ? '0' : format(datum.value, '{format}')"
+
+
+def chance_of(kind: Kind) -> float | None:
+    """The accuracy of guessing, where it is the same for every task."""
+    return 0.5 if isinstance(kind, Binary) else None
+
+
+def _curve_tables(runs: Runs, column: str, axis: Axis, positive: bool = False) -> Tables:
+    medians, singles = curves(runs, column, axis, positive=positive)
+    return {"medians": medians, "singles": singles}
+
+
+def _curve_layers(
+    chance: float | None, colour: alt.Color, x: alt.X, y: Vertical
+) -> list[alt.Chart]:
+    medians, singles = alt.Chart(alt.NamedData("medians")), alt.Chart(alt.NamedData("singles"))
+    line = medians.encode(x, y.encoding("median"), colour, opacity=_when_stressed(1))
+    layers = [
+        singles.mark_line(strokeWidth=0.8).encode(
+            x, y.encoding("value"), colour, detail="seed:N", opacity=_when_stressed(0.4)
+        ),
+        medians.mark_area(strokeWidth=0).encode(
+            x, y.encoding("low"), colour, y2="high:Q", opacity=_when_stressed(0.16)
+        ),
+        line.mark_line(strokeWidth=2).transform_filter("datum.part == 'measured'"),
+        line.mark_line(strokeWidth=1.2, strokeDash=[4, 3]).transform_filter(
+            "datum.part == 'continued'"
+        ),
+        _hover_points(x, y, colour),
+    ]
+    return layers if chance is None else [*_rule(chance, "chance", y), *layers]
+
+
+def _when_stressed(opacity: float) -> Any:
+    return alt.condition(STRESSED, alt.value(opacity), alt.value(opacity / 6))
+
+
+def _hover_points(x: alt.X, y: Vertical, colour: alt.Color) -> alt.Chart:
+    """A dot on the nearest curve at the pointer, with the numbers."""
+    hovered = alt.selection_point(
+        name="hovered", on="pointerover", clear="pointerout", nearest=True, empty=False
+    )
+    tooltip = [
+        alt.Tooltip("arm:N"),
+        alt.Tooltip("x:Q", title=str(x["title"]), format=",.6~r"),
+        alt.Tooltip("median:Q", format=".4~g"),
+        alt.Tooltip("low:Q", title="interval from", format=".4~g"),
+        alt.Tooltip("high:Q", title="to", format=".4~g"),
+        alt.Tooltip("seeds:N", title="seeds measured"),
+    ]
+    return (
+        alt.Chart(alt.NamedData("medians"))
+        .transform_filter("datum.hover")
+        .mark_point(filled=True, size=60)
+        .encode(
+            x,
+            y.encoding("median"),
+            colour,
+            tooltip=tooltip,
+            opacity=alt.condition(hovered, alt.value(1), alt.value(0)),
+        )
+        .add_params(hovered)
+    )
+
+
+def _rule(height: float, name: str, y: Vertical) -> list[alt.Chart]:
+    """A dashed horizontal line with its name at the right end."""
+    base = alt.Chart(alt.Data(values=[{"height": height, "name": name}]))
+    base = base.encode(y.encoding("height"))
+    return [
+        base.mark_rule(strokeDash=[2, 3], style="chance"),
+        base.mark_text(align="right", baseline="bottom", dx=-2, dy=-2, style="chance").encode(
+            x=alt.value("width"), text="name:N"
+        ),
+    ]
+
+
+def time_to_solve(runs: Runs) -> Figure:
+    """Which share of each arm's runs has not solved the final step yet (Kaplan-Meier)."""
+    return Figure(
+        key="time-to-solve",
+        title="Time to solve the final step",
+        note="Share of runs that have not solved it yet (Kaplan-Meier). A tick marks a run that "
+        "ended, or stands, without having solved it: it is counted as unsolved up to there.",
+        arms=tuple(runs),
+        axes=(UPDATES,),
+        tables=lambda axis: dict(zip(("shares", "censored"), unsolved_shares(runs), strict=True)),
+        layers=_survival_layers,
+        y=Vertical("share of runs not solved yet", alt.Scale(domain=[0, 1]), "%"),
+    )
+
+
+def _survival_layers(colour: alt.Color, x: alt.X, y: Vertical) -> list[alt.Chart]:
+    tooltip = [
+        alt.Tooltip("arm:N"),
+        alt.Tooltip("x:Q", title="updates", format=","),
+        alt.Tooltip("share:Q", title="not solved yet", format=".0%"),
+    ]
+    shares = alt.Chart(alt.NamedData("shares")).encode(
+        x, y.encoding("share"), colour, opacity=_when_stressed(1)
+    )
+    censored = alt.Chart(alt.NamedData("censored")).encode(
+        x,
+        y.encoding("share"),
+        colour,
+        opacity=_when_stressed(1),
+        tooltip=[tooltip[0], alt.Tooltip("seed:O"), tooltip[1]],
+    )
+    return [
+        shares.mark_line(strokeWidth=2, interpolate="step-after"),
+        shares.mark_point(filled=True, size=24).encode(tooltip=tooltip),
+        censored.mark_tick(orient="vertical", thickness=2, size=14),
+    ]
+
+
+def theme(arms: Sequence[str]) -> dict[str, Any]:
+    """Colours and fonts for paper: black on white."""
+    return _theme("#222222", "#666666", "#E4E4E4", palette(arms, "light"), "#FFFFFF")
+
+
+def page_theme(arms: Sequence[str]) -> dict[str, Any]:
+    """The same, left to the page's style sheet, so that light, dark and print follow it."""
+    colours = [f"var(--arm-{number})" for number in range(len(arms))]
+    return _theme("var(--ink)", "var(--soft)", "var(--line)", colours, None)
+
+
+def _theme(
+    ink: str, soft: str, line: str, arms: Sequence[str], background: str | None
+) -> dict[str, Any]:
+    words = {"labelColor": soft, "titleColor": ink, "labelFontSize": 11, "titleFontSize": 12}
+    return {
+        "background": background,
+        "font": "system-ui, 'Liberation Sans', Arial, sans-serif",
+        "range": {"category": list(arms)},
+        "view": {"stroke": None},
+        "axis": {
+            **words,
+            "titleFontWeight": "normal",
+            "titlePadding": 8,
+            "labelPadding": 4,
+            "gridColor": line,
+            "domainColor": soft,
+            "tickColor": soft,
+            "tickSize": 4,
+        },
+        "axisY": {"domain": False, "ticks": False},
+        "legend": {**words, "labelColor": ink, "rowPadding": 4},
+        "style": {"chance": {"stroke": None, "color": soft, "fill": soft, "fontSize": 11}},
+    }
+
+
+def images(figure: Figure) -> dict[str, bytes]:
+    """The figure against updates as `svg`, and as `png` at 220 pixels an inch."""
+    specification = figure.specification()
+    specification["datasets"] = {
+        name: json.loads(table.to_json(orient="records"))
+        for name, table in figure.tables(UPDATES).items()
+    }
+    svg = vl_convert.vegalite_to_svg(
+        specification, vl_version=VEGA_LITE, config=theme(figure.arms), allowed_base_urls=[]
+    )
+    return {"svg": svg.encode(), "png": vl_convert.svg_to_png(svg, ppi=220)}

@@ -1,0 +1,202 @@
+"""The numbers behind the charts: each arm's median over seeds at equal x, with its interval."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float
+from scipy import stats
+
+from waymarks.reports.summary import RunSummary
+from waymarks.studies.statistics import CONFIDENCE, survival
+
+POINTS = 400
+"""A curve is drawn through at most so many points."""
+
+HOVERED = 120
+"""Of them, at most about so many answer to the pointer."""
+
+MANY_LINES = 60
+"""Beyond so many runs the lines of single seeds are left out."""
+
+Runs = Mapping[str, Sequence[RunSummary]]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What a curve can be drawn against.
+
+    Attributes:
+        key: short.
+        name: as in the page's switch.
+        title: as written under the axis.
+        format: of its numbers, in d3's notation.
+    """
+
+    key: str
+    name: str
+    title: str
+    format: str = "~s"
+
+    def of(self, run: RunSummary) -> Float[np.ndarray, " evaluations"]:
+        """The run's place on this axis at each evaluation."""
+        if self.key == "labels":
+            names = [f"{step.name}.labels_seen" for step in run.experiment.task.steps]
+            return run.evaluations[names].sum(axis=1).to_numpy(float)
+        return run.evaluations[self.key].to_numpy(float)
+
+
+AXES = (
+    Axis("update", "updates", "updates"),
+    Axis("examples", "examples", "examples seen"),
+    Axis("labels", "labels seen", "labels seen, of all steps together"),
+    Axis("seconds", "seconds", "seconds, evaluations included", ",~f"),
+    Axis("flops", "FLOPs", "floating-point operations of training"),
+)
+UPDATES = AXES[0]
+
+
+def curves(
+    runs: Runs, column: str, axis: Axis, *, positive: bool = False
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What a chart of learning curves draws.
+
+    Args:
+        runs: of each arm.
+        column: of `Run.curves`.
+        axis: what to draw it against.
+        positive: whether values must be greater than zero, as a logarithmic scale asks.
+
+    Returns:
+        medians: arm, x, median, low, high; `part`: "measured" where every run of the arm that
+            has begun was measured, "continued" where some had ended; and `seeds`: how many of how
+            many were measured there; and `hover`: whether the point answers to the pointer.
+        singles: arm, seed, x, value of each run.
+    """
+    medians, singles = [], []
+    for arm, summaries in runs.items():
+        paths = [_path(run, column, axis, positive) for run in summaries if column in run.last]
+        paths = [path for path in paths if len(path.x)]
+        if not paths:
+            continue
+        medians.append(_medians(paths).assign(arm=arm))
+        singles += [
+            path.thinned().assign(arm=arm, seed=path.seed) for path in paths if len(paths) > 1
+        ]
+    if len(singles) > MANY_LINES:
+        singles = []
+    return (
+        _joined(medians, ["arm", "x", "median", "low", "high", "part", "seeds", "hover"]),
+        _joined(singles, ["arm", "seed", "x", "value"]),
+    )
+
+
+def _joined(tables: Sequence[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
+    return pd.concat(tables)[columns] if tables else pd.DataFrame(columns=columns)
+
+
+@dataclass(frozen=True)
+class _Path:
+    """One run's curve; `keeps_its_end` if it ended because it was solved."""
+
+    seed: int
+    x: Float[np.ndarray, " evaluations"]
+    y: Float[np.ndarray, " evaluations"]
+    keeps_its_end: bool
+
+    def thinned(self) -> pd.DataFrame:
+        kept = _spread(len(self.x))
+        return pd.DataFrame({"x": self.x[kept], "value": self.y[kept]})
+
+
+def _path(run: RunSummary, column: str, axis: Axis, positive: bool) -> _Path:
+    x, y = axis.of(run), run.evaluations[column].to_numpy(float)
+    usable = np.isfinite(x) & np.isfinite(y) & ((y > 0) | (not positive))
+    return _Path(run.seed, x[usable], y[usable], run.stopped_when_solved)
+
+
+def _spread(count: int) -> list[int]:
+    """At most `POINTS` indices of `count`, evenly spread, both ends among them."""
+    return np.unique(np.linspace(0, count - 1, min(count, POINTS)).round().astype(int)).tolist()
+
+
+def _medians(paths: Sequence[_Path]) -> pd.DataFrame:
+    """The median of some runs and its interval, wherever at least one of them was measured."""
+    places = np.unique(np.concatenate([path.x for path in paths]))
+    ends = np.array([path.x[-1] for path in paths])
+    kept = np.union1d(places[_spread(len(places))], ends)
+    values = np.stack([np.interp(kept, path.x, path.y) for path in paths])
+    measured = kept[None] <= ends[:, None]
+    counted = measured | np.array([[path.keeps_its_end] for path in paths])
+    low, middle, high = _intervals(values, counted)
+    here = measured.sum(0)
+    table = pd.DataFrame({"x": kept, "median": middle, "low": low, "high": high})
+    table["seeds"] = [f"{number} of {len(paths)}" for number in here]
+    table["hover"] = np.arange(len(kept)) % (len(kept) // HOVERED + 1) == 0
+    return _in_parts(table, here == len(paths))
+
+
+def _in_parts(table: pd.DataFrame, whole: Bool[np.ndarray, " points"]) -> pd.DataFrame:
+    """Names the part of the curve that each point belongs to; where they meet is in both."""
+    if whole.all():
+        return table.assign(part="measured")
+    meeting = max(int(whole.sum()) - 1, 0)
+    return pd.concat(
+        [table[: meeting + 1].assign(part="measured"), table[meeting:].assign(part="continued")]
+    )
+
+
+def _intervals(
+    values: Float[np.ndarray, "seeds points"], counted: Bool[np.ndarray, "seeds points"]
+) -> tuple[Float[np.ndarray, " points"], ...]:
+    """`median_interval` of every column, of the rows that count in it, as low, median, high.
+
+    Columns in which the same rows count are resampled together: a thousand times faster.
+    """
+    low, middle, high = (np.empty(values.shape[1]) for _ in range(3))
+    for pattern in np.unique(counted, axis=1).T:
+        columns = np.flatnonzero((counted == pattern[:, None]).all(0))
+        sample = values[np.ix_(pattern, columns)]
+        middle[columns] = low[columns] = high[columns] = np.median(sample, axis=0)
+        varied = np.ptp(sample, axis=0) > 0
+        if varied.any():
+            found = stats.bootstrap(
+                (sample[:, varied],),
+                np.median,
+                axis=0,
+                confidence_level=CONFIDENCE,
+                method="percentile",
+                n_resamples=1000,
+                rng=np.random.default_rng(0),
+            ).confidence_interval
+            low[columns[varied]], high[columns[varied]] = found.low, found.high
+    return low, middle, high
+
+
+def unsolved_shares(runs: Runs) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What the chart of times to solve draws.
+
+    Returns:
+        shares: arm, x, share: of the runs that have not solved the final step by update x.
+        censored: likewise, where a run ended or stands without having solved it; and `seed`.
+    """
+    shares, censored = [], []
+    for arm, summaries in runs.items():
+        begun = [run for run in summaries if run.last]
+        if not begun:
+            continue
+        updates, unsolved = survival([run.final_solved for run in begun])
+        x, y = np.concatenate([[0.0], updates]), np.concatenate([[1.0], unsolved])
+        shares.append(pd.DataFrame({"x": x, "share": y, "arm": arm}))
+        censored += [
+            pd.DataFrame(
+                {"x": [float(at)], "share": [y[x <= at][-1]], "arm": arm, "seed": run.seed}
+            )
+            for run in begun
+            if run.final_solved.censored and (at := run.final_solved.update) is not None
+        ]
+    return (
+        _joined(shares, ["arm", "x", "share"]),
+        _joined(censored, ["arm", "seed", "x", "share"]),
+    )
