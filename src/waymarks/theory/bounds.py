@@ -5,7 +5,6 @@ from p w, alpha the smoothness of the loss in (u, v), k width, B first batch, T 
 """
 
 import math
-from typing import Self
 
 from pydantic import model_validator
 
@@ -32,7 +31,7 @@ class Asked(Frozen):
     failure: float = 0.01
 
     @model_validator(mode="after")
-    def _refuse_what_the_theorem_does_not_cover(self) -> Self:
+    def _refuse_what_the_theorem_does_not_cover(self) -> "Asked":
         half_of(self.bits)
         if self.bits < 4:
             raise UserError(f"Theorem 1 needs n >= 4 (Lemma 2 needs |w*| >= 2), not {self.bits}")

@@ -66,7 +66,8 @@ def hinge_figure(bits: int = 10) -> Any:
 
 
 def curve_figure(outcomes: Sequence[Outcome]) -> Any:
-    """Parity accuracy and the mixture's loss against updates, last iterate beside average."""
+    """Parity accuracy and the mixture's loss against updates, last iterate beside average; one
+    line for each seed."""
     rows = [
         {
             "updates": point.updates,
@@ -84,13 +85,11 @@ def curve_figure(outcomes: Sequence[Outcome]) -> Any:
         alt.Chart(alt.InlineData(values=rows))
         .mark_line(strokeWidth=1.8, point=alt.OverlayMarkDef(size=18))
         .encode(
-            x=alt.X("updates:Q"),
-            color=alt.Color("iterate:N", title="parameters"),
-            strokeDash=alt.StrokeDash("seed:N"),
+            x=alt.X("updates:Q"), color=alt.Color("iterate:N", title="parameters"), detail="seed:N"
         )
     )
-    accuracy = base.encode(y=alt.Y("parity accuracy:Q", scale=alt.Scale(zero=False)))
-    loss = base.encode(y=alt.Y("mixture loss:Q", scale=alt.Scale(type="log")))
+    accuracy = base.encode(y=alt.Y("parity accuracy:Q", scale=alt.Scale(domain=[0.4, 1])))
+    loss = base.encode(y=alt.Y("mixture loss:Q", scale=alt.Scale(type="log"), axis=_powers()))
     return alt.hconcat(
         accuracy.properties(width=330, height=240), loss.properties(width=330, height=240)
     )

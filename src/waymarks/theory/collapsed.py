@@ -19,11 +19,11 @@ from jaxtyping import Float
 from waymarks.theory.distributions import Examples, Mixture
 from waymarks.theory.first_gradient import as_floats, closed_form
 from waymarks.theory.hinges import drawn_biases
-from waymarks.theory.procedure import Iterate, Labels
+from waymarks.theory.procedure import Form, Iterate, Labels
 from waymarks.theory.settings import Settings
 
 
-class Collapsed:
+class Collapsed(Form):
     """The network with equal neurons counted instead of repeated.
 
     Attributes:

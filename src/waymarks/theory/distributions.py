@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from math import comb
-from typing import Self
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Int8, Int64, UInt8
@@ -53,7 +52,7 @@ class Target(Frozen):
     extra_offset: int = 0
 
     @model_validator(mode="after")
-    def _refuse_what_cannot_be(self) -> Self:
+    def _refuse_what_cannot_be(self) -> "Target":
         if self.bits < 1:
             raise UserError(f"bits must be at least 1, not {self.bits}")
         if list(self.active) != sorted(set(self.active)):
@@ -165,7 +164,7 @@ class Examples:
 
     def project(self, weights: Float[np.ndarray, " inputs"]) -> Float[np.ndarray, " count"]:
         """<weights, x> of each example, an octet at a time from a table of its 256 values."""
-        projected = self.flags * weights[0]
+        projected: Float[np.ndarray, " count"] = self.flags * weights[0]
         for octet, table in zip(self.octets, _octet_tables(weights[1:]), strict=True):
             projected += table.take(octet)
         return projected
@@ -210,7 +209,7 @@ class Mixture(Frozen):
     sum_fraction: float
 
     @model_validator(mode="after")
-    def _refuse_no_fraction(self) -> Self:
+    def _refuse_no_fraction(self) -> "Mixture":
         refuse_no_fraction(self.sum_fraction)
         return self
 

@@ -10,11 +10,11 @@ from torch import Tensor
 from waymarks.theory.distributions import Examples, Mixture
 from waymarks.theory.first_gradient import population_gradients
 from waymarks.theory.network import half_squared_error, special
-from waymarks.theory.procedure import Iterate, Labels
+from waymarks.theory.procedure import Form, Iterate, Labels
 from waymarks.theory.settings import Settings
 
 
-class FullNetwork:
+class FullNetwork(Form):
     """The network of section 2.2 in the procedure of Theorem 1.
 
     Attributes:

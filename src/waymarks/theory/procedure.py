@@ -6,9 +6,10 @@ It is written against a `Form` of the network, of which there are two: the k-neu
 
 import math
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -83,25 +84,31 @@ class Outcome(Frozen):
     seconds_updates: float
 
 
-class Form(Protocol):
+class Form(ABC):
     """A form of the network that can go through the procedure."""
 
+    @abstractmethod
     def first_step(self, batches: Iterator[tuple[Examples, Labels]]) -> None:
         """A step of size 1 on W (and v, if not frozen) from the mean gradient of all batches."""
 
+    @abstractmethod
     def population_first_step(self, mixture: Mixture) -> None:
         """The same from the population gradient of Lemma 2."""
 
+    @abstractmethod
     def choose_step_size(self, examples: Examples) -> None:
         """Sets the step size of the updates from the largest eigenvalue on these examples."""
 
+    @abstractmethod
     def descend(self, examples: Examples, labels: Labels, averaged_from: int) -> None:
         """One update on (u, v) for each batch of the examples in turn; the iterates that these
         lead to, from the one numbered `averaged_from`, go into the average."""
 
+    @abstractmethod
     def row(self) -> Float[np.ndarray, " inputs"]:
         """The mean row of W."""
 
+    @abstractmethod
     def outputs(self, examples: Examples, iterate: Iterate) -> Float[np.ndarray, " count"]:
         """g of each example, with the last parameters or with the averaged ones."""
 

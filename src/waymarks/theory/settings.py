@@ -1,7 +1,6 @@
 """The settings of Theorem 1's procedure, and practical values for them."""
 
 import math
-from typing import Self
 
 from pydantic import model_validator
 
@@ -48,7 +47,7 @@ class Settings(Frozen):
     seed: int = 0
 
     @model_validator(mode="after")
-    def _refuse_what_cannot_run(self) -> Self:
+    def _refuse_what_cannot_run(self) -> "Settings":
         half_of(self.bits)
         hinges_named(self.biases)
         refuse_no_fraction(self.sum_fraction)
@@ -122,9 +121,7 @@ def practical(
     plain = hinges_named(biases).name != "data-kink"
     first_batch = first_batch_for(bits, fraction, 0.0005 if plain else 0.005)
     schedule: dict[str, float] = (
-        {"momentum": 0.0, "step_scale": 1.0, "average_from": 0.0}
-        if plain
-        else {"momentum": 0.99, "step_scale": 0.5, "average_from": 0.5}
+        {"momentum": 0.0, "step_scale": 1.0} if plain else {"momentum": 0.99, "step_scale": 0.5}
     )
     return Settings(
         bits=bits,
@@ -135,6 +132,7 @@ def practical(
         first_batch=first_batch,
         batch=16 if plain else 256,
         updates=400 * bits**3 if plain else max(10_000, 64 * bits**2),
+        average_from=0.5,
         seed=seed,
         **schedule,
     )

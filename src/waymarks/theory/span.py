@@ -168,8 +168,8 @@ def perturbed_span(
     with torch.no_grad():
         network.W.copy_(torch.from_numpy(p * row + tau * signs))
         network.u.fill_(1 / p / network.width)
-        network.v.copy_(torch.tensor(hinges.coefficients(half)) / p)
-        network.b.copy_(p * torch.tensor(hinges.biases(half)))
+        network.v.copy_(torch.tensor(hinges.coefficients(half)).double() / p)
+        network.b.copy_(p * torch.tensor(hinges.biases(half)).double())
         loss = sum(
             share * _mean_loss(network, target, flag) for flag, share in ((1, p), (-1, 1 - p))
         )
