@@ -67,7 +67,7 @@ def curve(outcome: Outcome) -> list[dict[str, Any]]:
     ]
 
 
-def figure(points: list[dict[str, Any]]) -> alt.FacetChart:
+def figure(points: list[dict[str, Any]]) -> Any:
     """Parity accuracy against updates with data-kink biases, a panel for each n."""
     kinks = [point for point in points if point["biases"] == "data-kink"]
     return (

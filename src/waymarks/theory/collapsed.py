@@ -11,6 +11,7 @@ moves every neuron's u and v as gradient descent on the network does. The square
 makes that so: m neurons that each move by a step d move their sum by m d.
 """
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -45,10 +46,12 @@ class Collapsed(Form):
         self._velocity = np.zeros_like(self.weights)
         self._total, self._averaged = np.zeros_like(self.weights), 0
 
-    def features(self, z: Float[np.ndarray, " count"]) -> Float[np.ndarray, "count features"]:
-        """Those of the module's docstring, for what every neuron sees."""
-        features: Float[np.ndarray, "count features"] = np.multiply.outer(z, self._scales)
-        features += self._scales * self._biases
+    def features(
+        self, z: Float[np.ndarray, " count"], share: float = 1.0
+    ) -> Float[np.ndarray, "count features"]:
+        """Those of the module's docstring, for what every neuron sees, times `share`."""
+        lines = share * np.stack([self._scales, self._scales * self._biases])
+        features: Float[np.ndarray, "count features"] = np.stack([z, np.ones_like(z)], 1) @ lines
         np.maximum(features, self._floors, out=features)
         return features
 
@@ -80,9 +83,8 @@ class Collapsed(Form):
 
     def descend(self, examples: Examples, labels: Labels, averaged_from: int) -> None:
         batch, momentum = self.settings.batch, self.settings.momentum
-        share = np.sqrt(self._step_size / batch)
-        features = self.features(examples.project(self._row))
-        features *= share
+        share = math.sqrt(self._step_size / batch)
+        features = self.features(examples.project(self._row), share)
         by_update = features.reshape(-1, batch, len(self.weights))
         labels_by_update = (share * labels).reshape(-1, batch)
         path = np.empty((len(by_update), len(self.weights)))
@@ -92,8 +94,7 @@ class Collapsed(Form):
             errors -= label
             velocity *= momentum
             velocity -= np.dot(errors, seen)
-            np.add(weights, velocity, out=reached)
-            weights = reached
+            weights = np.add(weights, velocity, out=reached)
         self.weights = weights.copy()
         self._total += path[averaged_from:].sum(0)
         self._averaged += len(path[averaged_from:])
