@@ -28,6 +28,47 @@ def demo(seeds: tuple[int, ...] = (0, 1, 2)) -> Study:
     )
 
 
+def fig1_left(seeds: tuple[int, ...] = (0, 1, 2)) -> Study:
+    """Parity alone, for growing n, with a small transformer: learned at n = 6, not at n = 20."""
+    sizes = (6, 10, 14, 20)
+    return Study(
+        name="fig1-left, laptop scale",
+        question="How many bits can a parity have and still be learned from its answers alone?",
+        arms=tuple(Arm(name=f"n = {n}", experiment=_small(n, p=0, updates=4000)) for n in sizes),
+        seeds=seeds,
+        claim=Claim(
+            text="A parity of n/2 bits is learned from its answers alone at n = 6, "
+            "and stays at chance at n = 20.",
+            conditions=(
+                Solves(arm="n = 6", step="parity"),
+                StaysBelow(arm="n = 20", step="parity"),
+            ),
+        ),
+    )
+
+
+def fig1_right(seeds: tuple[int, ...] = (0, 1, 2)) -> Study:
+    """Parity of 10 of 20 bits with a share p of sums, with a small transformer."""
+    names = {p: f"p = {p:g}" for p in (0.0, 0.1, 0.3, 0.5)}
+    return Study(
+        name="fig1-right, laptop scale",
+        question="Is a parity of 10 of 20 bits learned once some examples ask for the sum?",
+        arms=tuple(
+            Arm(name=name, experiment=_small(bits=20, p=p, updates=4000))
+            for p, name in names.items()
+        ),
+        seeds=seeds,
+        claim=Claim(
+            text="With p from 0.1 to 0.5 the parity is learned within 4,000 updates; "
+            "with p = 0 it stays at chance.",
+            conditions=(
+                *(Solves(arm=name, step="parity") for p, name in names.items() if p),
+                StaysBelow(arm=names[0.0], step="parity"),
+            ),
+        ),
+    )
+
+
 def _small(bits: int, p: float, updates: int) -> Experiment:
     """A parity learned by a transformer that takes about 8 ms an update on one core."""
     return parity_experiment(

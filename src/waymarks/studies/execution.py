@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import torch
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from waymarks.axes import Frozen
 from waymarks.errors import RunFailed, UserError, from_validation, unknown_name
@@ -43,8 +43,8 @@ class Execution(Frozen):
 
     device: str = "auto"
     compile: bool = False
-    threads: int | None = None
-    checkpoint_seconds: float = 30.0
+    threads: Annotated[int, Field(ge=1)] | None = None
+    checkpoint_seconds: Annotated[float, Field(ge=0)] = 30.0
 
     @classmethod
     def of(cls, **fields: Any) -> Self:

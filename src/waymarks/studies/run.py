@@ -4,14 +4,16 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import filelock
-import pandas as pd
 
 from waymarks.errors import UserError
 from waymarks.studies.experiment import SCHEMA, Experiment
 from waymarks.training.checkpoints import write_atomically
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 State = Literal["waiting", "running", "finished", "diverged", "interrupted", "failed"]
 
@@ -119,9 +121,11 @@ class Run:
         return lines
 
     @property
-    def curves(self) -> pd.DataFrame:
+    def curves(self) -> "pd.DataFrame":
         """One row per evaluation: update, examples, flops, seconds, train_loss, and for each step
         its `labels_seen`, its `accuracy` and its loss."""
+        import pandas as pd
+
         return pd.DataFrame(self.metrics())
 
     def solved(self, step: str) -> Solved:

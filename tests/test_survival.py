@@ -1,0 +1,204 @@
+"""A run that is killed at any moment and resumed ends as one that was left alone."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tests.builders import tiny_experiment
+
+from waymarks.errors import RunFailed
+from waymarks.studies import Execution, Experiment, Interrupted, Progress, Run, carry_out
+from waymarks.studies.run import METRICS
+from waymarks.training.checkpoints import checkpoint_files, load_checkpoint
+
+EXPERIMENT = tiny_experiment(updates=120, evaluate_every=15, stop_when_solved=False)
+AT_EVERY_UPDATE = Execution(device="cpu", threads=1, checkpoint_seconds=0)
+
+Outcome = tuple[list[dict[str, Any]], dict[str, torch.Tensor]]
+
+
+def outcome(run: Run) -> Outcome:
+    """Metrics but for the clock, and every tensor of the newest checkpoint."""
+    lines = [{k: v for k, v in line.items() if k != "seconds"} for line in run.metrics()]
+    checkpoint = load_checkpoint(checkpoint_files(run.folder)[0])
+    assert checkpoint is not None
+    return lines, dict(checkpoint.tensors)
+
+
+def assert_same(one: Outcome, other: Outcome) -> None:
+    assert json.dumps(one[0]) == json.dumps(other[0])
+    assert one[1].keys() == other[1].keys()
+    for name, tensor in one[1].items():
+        assert torch.equal(tensor, other[1][name]), name
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    execution = Execution(device="cpu", threads=1)
+    return outcome(carry_out(EXPERIMENT, tmp_path_factory.mktemp("runs"), execution))
+
+
+def start_worker(root: Path, before: str = "") -> "subprocess.Popen[str]":
+    """A process that carries out the experiment, after running the code `before`."""
+    code = f"{textwrap.dedent(before)}\nfrom waymarks.studies.worker import main\nmain()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    job = {
+        "experiment": EXPERIMENT.model_dump(mode="json"),
+        "root": str(root),
+        "execution": AT_EVERY_UPDATE.model_dump(mode="json"),
+    }
+    assert process.stdin is not None
+    process.stdin.write(json.dumps(job))
+    process.stdin.close()
+    return process
+
+
+def test_killed_at_random_moments(tmp_path: Path, undisturbed: Outcome) -> None:
+    moments = random.Random(0)
+    for _ in range(3):
+        worker = start_worker(tmp_path)
+        assert worker.stdout is not None
+        for _ in range(moments.randint(1, 2)):
+            worker.stdout.readline()
+        time.sleep(moments.uniform(0, 0.03))
+        worker.send_signal(signal.SIGKILL)
+        worker.wait()
+    run = carry_out(EXPERIMENT, tmp_path, AT_EVERY_UPDATE)
+    assert_same(outcome(run), undisturbed)
+
+
+@pytest.mark.parametrize(("file", "occasion"), [("checkpoint", 3), ("metrics", 1), ("status", 2)])
+def test_killed_between_writing_and_renaming(
+    tmp_path: Path, undisturbed: Outcome, file: str, occasion: int
+) -> None:
+    """The process dies as it renames such a file: what it wrote is there, but not in its place."""
+    deadly = f"""
+        import os, signal
+        rename, seen = os.replace, []
+        def deadly(source, target):
+            if {file!r} in str(target):
+                seen.append(target)
+                if len(seen) == {occasion}:
+                    os.kill(os.getpid(), signal.SIGKILL)
+            rename(source, target)
+        os.replace = deadly
+    """
+    worker = start_worker(tmp_path, deadly)
+    assert worker.stdout is not None
+    worker.stdout.read()
+    assert worker.wait() == -signal.SIGKILL
+    assert list(tmp_path.rglob(f".{file}*.unfinished"))
+    run = carry_out(EXPERIMENT, tmp_path, AT_EVERY_UPDATE)
+    assert_same(outcome(run), undisturbed)
+    assert not list(tmp_path.rglob("*.unfinished"))
+
+
+def interrupted_run(root: Path, at_update: int, experiment: Experiment = EXPERIMENT) -> Run:
+    def watch(progress: Progress) -> None:
+        if progress.update >= at_update:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(Interrupted):
+        carry_out(experiment, root, AT_EVERY_UPDATE, watch)
+    return Run(root / experiment.identity)
+
+
+def tear(path: Path, size: int) -> None:
+    os.truncate(path, path.stat().st_size - size)
+
+
+@pytest.mark.parametrize("size", [1, 40, 400])
+def test_torn_metrics_and_newest_checkpoint(
+    tmp_path: Path, undisturbed: Outcome, size: int
+) -> None:
+    run = interrupted_run(tmp_path, at_update=60)
+    tear(run.folder / METRICS, size)
+    tear(checkpoint_files(run.folder)[0], size)
+    resumed = carry_out(EXPERIMENT, tmp_path, AT_EVERY_UPDATE)
+    assert_same(outcome(resumed), undisturbed)
+
+
+@pytest.mark.parametrize("lost", ["metrics.jsonl", "status.json", "experiment.json"])
+def test_a_lost_file(tmp_path: Path, undisturbed: Outcome, lost: str) -> None:
+    run = interrupted_run(tmp_path, at_update=45)
+    (run.folder / lost).unlink()
+    assert_same(outcome(carry_out(EXPERIMENT, tmp_path, AT_EVERY_UPDATE)), undisturbed)
+
+
+def test_a_finished_run_whose_metrics_were_torn_is_completed(
+    tmp_path: Path, undisturbed: Outcome
+) -> None:
+    run = carry_out(EXPERIMENT, tmp_path, AT_EVERY_UPDATE)
+    tear(run.folder / METRICS, 3)
+    assert not run.is_finished
+    assert_same(outcome(carry_out(EXPERIMENT, tmp_path, AT_EVERY_UPDATE)), undisturbed)
+
+
+def test_ctrl_c_saves_a_checkpoint_at_the_update_where_it_stopped(tmp_path: Path) -> None:
+    run = interrupted_run(tmp_path, at_update=45)
+    assert run.state == "interrupted"
+    checkpoint = load_checkpoint(checkpoint_files(run.folder)[0])
+    assert checkpoint is not None
+    assert checkpoint.counts["update"] == run.status["update"] >= 45
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
+    first = carry_out(EXPERIMENT, tmp_path, Execution(threads=1))
+    written = (first.folder / METRICS).stat().st_mtime_ns
+
+    def watch(progress: Progress) -> None:
+        raise AssertionError("it was trained again")
+
+    again = carry_out(EXPERIMENT, tmp_path, Execution(threads=1), watch)
+    assert again.folder == first.folder
+    assert (again.folder / METRICS).stat().st_mtime_ns == written
+
+
+def test_two_processes_never_train_one_run_at_once(tmp_path: Path, undisturbed: Outcome) -> None:
+    workers = [start_worker(tmp_path) for _ in range(2)]
+    told = [worker.stdout.read() if worker.stdout else "" for worker in workers]
+    assert [worker.wait() for worker in workers] == [0, 0]
+    assert sorted(bool(text) for text in told) == [False, True]
+    assert_same(outcome(Run(tmp_path / EXPERIMENT.identity)), undisturbed)
+
+
+def test_a_diverged_run_says_when_and_keeps_its_last_good_checkpoint(tmp_path: Path) -> None:
+    wild = tiny_experiment(updates=200, learning_rate=1e30, evaluate_every=1)
+    with pytest.raises(RunFailed, match="loss of update .* is not finite"):
+        carry_out(wild, tmp_path, AT_EVERY_UPDATE)
+    run = Run(tmp_path / wild.identity)
+    assert run.state == "diverged"
+    checkpoint = load_checkpoint(checkpoint_files(run.folder)[0])
+    assert checkpoint is not None
+    assert checkpoint.counts["update"] < run.status["diverged_at"]
+
+
+def test_a_full_disk_is_one_clear_error_and_loses_nothing(
+    tmp_path: Path, undisturbed: Outcome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = interrupted_run(tmp_path, at_update=45)
+
+    def no_room(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", no_room)
+    with pytest.raises(RunFailed, match=r"No space left.*waymarks resume"):
+        carry_out(EXPERIMENT, tmp_path, AT_EVERY_UPDATE)
+    monkeypatch.undo()
+    assert_same(outcome(carry_out(EXPERIMENT, tmp_path, AT_EVERY_UPDATE)), undisturbed)
+    assert run.is_finished
