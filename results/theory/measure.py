@@ -26,9 +26,13 @@ from waymarks.theory.settings import practical
 
 HERE = Path(__file__).resolve().parent
 SEEDS = range(3)
-KINKS = [("data-kink", bits, p) for bits in (10, 20, 30, 50) for p in (0.5, 0.1, 0.0)]
-PAPER = [("paper", 10, p) for p in (0.5, 0.1, 0.0)] + [("paper", 20, p) for p in (0.5, 0.1)]
-SETTINGS = KINKS + PAPER
+SETTINGS = [
+    *(("data-kink", bits, p) for bits in (10, 20, 30) for p in (0.5, 0.1, 0.0)),
+    *(("paper", 10, p) for p in (0.5, 0.1, 0.0)),
+    *(("data-kink", 50, p) for p in (0.5, 0.1)),
+    *(("paper", 20, p) for p in (0.5, 0.1)),
+    ("data-kink", 50, 0.0),
+]
 REFERENCE = 0.1
 """The p that scales the biases of the controls, p = 0."""
 

@@ -97,6 +97,12 @@ def train(
         float | None,
         typer.Option(help="Share of the updates before averaging begins.", show_default=False),
     ] = None,
+    move_v: Annotated[
+        bool, typer.Option("--move-v", help="Let v move in the first step, as the paper does.")
+    ] = False,
+    keep_u: Annotated[
+        bool, typer.Option("--keep-u", help="Leave u at 1 after the first step.")
+    ] = False,
     as_json: Json = False,
     out: Out = None,
 ) -> None:
@@ -118,6 +124,7 @@ def train(
         "average_from": average_from,
     }
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    changes |= {"freeze_v_first": not move_v, "reset_u": not keep_u}
     if population:
         changes["first_batch"] = None
     chosen = [

@@ -47,6 +47,13 @@ def test_train_for_a_person():
     assert "last" in shown
 
 
+def test_train_without_the_mends():
+    result = invoked(*TINY, "--move-v", "--keep-u", "--json")
+    settings = json.loads(result.stdout)["runs"][0]["settings"]
+    assert settings["freeze_v_first"] is False
+    assert settings["reset_u"] is False
+
+
 def test_train_by_ridge_from_the_population_step():
     result = invoked("train", "--bits", "10", "--p", "0.1", "--ridge", "--population", "--json")
     assert json.loads(result.stdout)["runs"][0]["ridge"]["parity_accuracy"] == pytest.approx(1)

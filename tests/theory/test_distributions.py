@@ -76,6 +76,14 @@ def test_the_chances_of_the_active_sum_are_those_of_all_inputs():
     assert target.active_sums() == found
 
 
+def test_more_active_bits_than_an_octet_counts():
+    target = Target(bits=700, active=tuple(range(600)))
+    mixture = Mixture(target=target, sum_fraction=1.0)
+    examples = mixture.sample(50, np.random.default_rng(0))
+    expected = examples.inputs()[:, 1:601].sum(1) - 350
+    assert mixture.labels(examples).tolist() == expected.tolist()
+
+
 def test_half_takes_half_and_differs_between_seeds():
     chosen = {Target.half(20, seed).active for seed in range(5)}
     assert len(chosen) == 5

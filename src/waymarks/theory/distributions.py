@@ -173,8 +173,8 @@ class Examples:
         """How many of the bits that `indicator` marks are +1, in each example."""
         padded = np.zeros(8 * len(self.octets), dtype=np.int64)
         padded[: self.bits] = indicator
-        tables = (padded.reshape(-1, 8) @ _OCTET_BITS.T).astype(np.uint8)
-        ones = np.zeros(self.count, dtype=np.uint8)
+        tables = (padded.reshape(-1, 8) @ _OCTET_BITS.T).astype(np.uint16)
+        ones = np.zeros(self.count, dtype=np.uint16)
         for octet, table in zip(self.octets, tables, strict=True):
             ones += table.take(octet)
         return ones.astype(np.int64)

@@ -131,7 +131,7 @@ def practical(
         width=width_for(bits, 0.01),
         first_batch=first_batch,
         batch=16 if plain else 256,
-        updates=400 * bits**3 if plain else max(10_000, 64 * bits**2),
+        updates=200 * bits**3 if plain else max(10_000, 64 * bits**2),
         average_from=0.5,
         seed=seed,
         **schedule,

@@ -185,6 +185,8 @@ def _span(hinges: Hinges) -> tuple[bool, bool, int]:
         wrong = seen.doubled_errors != 0
         exceptional = seen.every_active_bit_is_one if flag == 1 else np.zeros_like(wrong)
         expected_everywhere &= bool((wrong == (exceptional & (hinges.extra_offset == 0))).all())
+        e = (-1) ** (bits // 2)
+        expected_everywhere &= bool((seen.doubled_errors[wrong] == 2 * e).all())
         only_all_ones &= flag == -1 or int(wrong.sum()) <= 1
         inputs += len(wrong)
     return expected_everywhere, only_all_ones, inputs
