@@ -59,6 +59,16 @@ def test_a_step_with_no_chance_is_never_asked_and_a_certain_one_always() -> None
     assert reveal(AskOne(sum=1), 100_000).asked.eq(0).all()
 
 
+@pytest.mark.parametrize("drawn", [0.0, 1 - 2**-53])
+def test_not_even_when_the_lowest_or_the_highest_number_is_drawn(
+    monkeypatch: pytest.MonkeyPatch, drawn: float
+) -> None:
+    numbers = torch.tensor([drawn], dtype=torch.float64)
+    monkeypatch.setattr(torch, "rand", lambda *_, **__: numbers)
+    assert reveal(AskOne(sum=0, parity=1), 1).asked.item() == 1
+    assert reveal(AskOne(sum=1, parity=0), 1).asked.item() == 0
+
+
 def test_final_only_tells_the_last_step_of_every_example() -> None:
     revealed = reveal(FinalOnly(), 50)
     assert revealed.mask.tolist() == [[False, True]] * 50
