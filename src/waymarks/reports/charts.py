@@ -5,8 +5,9 @@ Names that a user chose are data values here, never field names and never parts 
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any
 
 import altair as alt
@@ -22,9 +23,9 @@ VEGA_LITE = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
 """The version of Vega-Lite that charts are written in, as vl-convert names it."""
 
 HIGHLIGHTED = "highlighted"
-"""The parameter that holds the names of the arms to be stressed; none means all alike."""
+"""The parameter that holds the names of the arms that stand out; none means all alike."""
 
-STRESSED = f"length({HIGHLIGHTED}) == 0 || indexof({HIGHLIGHTED}, datum.arm) >= 0"
+IS_HIGHLIGHTED = f"length({HIGHLIGHTED}) == 0 || indexof({HIGHLIGHTED}, datum.arm) >= 0"
 
 Tables = dict[str, pd.DataFrame]
 
@@ -41,7 +42,7 @@ class Figure:
         axes: what it can be drawn against.
         tables: the data against an axis; the layers ask for it by name.
         layers: what is drawn, from the colour of an arm and the axis.
-        y: the vertical axis's scale and the format of its numbers.
+        y: the vertical axis.
     """
 
     key: str
@@ -53,40 +54,65 @@ class Figure:
     layers: Callable[[alt.Color, alt.X, "Vertical"], list[alt.Chart]]
     y: "Vertical"
 
-    def specification(
-        self, axis: Axis = UPDATES, *, width: int | str = 460, legend: bool = True
-    ) -> dict[str, Any]:
-        """The figure in Vega-Lite, without its data and its colours.
-
-        Args:
-            axis: to draw against.
-            width: in pixels, or "container".
-            legend: whether legend and vertical title are drawn, or are written around it.
-        """
-        key = alt.Legend(
+    @cached_property
+    def _drawn(self) -> dict[str, Any]:
+        """In Vega-Lite, against an axis without a name."""
+        legend = alt.Legend(
             title=None, symbolType="stroke", symbolStrokeWidth=3, symbolOpacity=1, labelLimit=280
         )
-        colour = alt.Color(
-            "arm:N",
-            scale=alt.Scale(domain=list(self.arms), range="category"),
-            legend=key if legend else None,
-        )
-        x = alt.X("x:Q", title=axis.title, axis=alt.Axis(labelExpr=_label(axis.format), grid=False))
-        vertical = self.y if legend else replace(self.y, title=None)
-        chart = alt.layer(*self.layers(colour, x, vertical))
-        chart = chart.add_params(alt.param(name=HIGHLIGHTED, value=[]))
-        specification: dict[str, Any] = chart.properties(width=width, height=260).to_dict()
-        specification.pop("config", None)
-        return specification
+        scale = alt.Scale(domain=list(self.arms), range="category")
+        colour = alt.Color("arm:N", scale=scale, legend=legend)
+        across = alt.Axis(grid=False, tickCount=8, labelFlush=False, labelSeparation=6)
+        layers = self.layers(colour, alt.X("x:Q", axis=across), self.y)
+        chart = alt.layer(*layers).add_params(alt.param(name=HIGHLIGHTED, value=[]))
+        drawn: dict[str, Any] = chart.properties(width=460, height=260).to_dict()
+        del drawn["config"]
+        return drawn
+
+    def specification(self, axis: Axis = UPDATES) -> dict[str, Any]:
+        """The figure against `axis` in Vega-Lite, without its data and its colours."""
+        drawn = deepcopy(self._drawn)
+        for encoding in _encodings(drawn):
+            if encoding["x"].get("field") == "x":
+                encoding["x"]["title"] = axis.title
+                encoding["x"]["axis"]["labelExpr"] = axis.label
+            for shown in encoding.get("tooltip", []):
+                if shown["field"] == "x":
+                    shown["title"] = axis.name
+        return drawn
+
+    def page_specification(self, axis: Axis = UPDATES) -> dict[str, Any]:
+        """The same as wide as its place, without the legend and the title that stand around it."""
+        drawn = self.specification(axis) | {"width": "container"}
+        for encoding in _encodings(drawn):
+            encoding["y"]["title"] = None
+            if "color" in encoding:
+                encoding["color"]["legend"] = None
+        return drawn
+
+
+def _encodings(specification: dict[str, Any]) -> list[dict[str, Any]]:
+    """Of each layer that has a horizontal place."""
+    encodings = [layer["encoding"] for layer in specification["layer"]]
+    return [encoding for encoding in encodings if "x" in encoding]
 
 
 @dataclass(frozen=True)
 class Vertical:
-    """The vertical axis: its title, its scale and the format of its numbers."""
+    """The vertical axis.
+
+    Attributes:
+        title: what it shows.
+        scale: its ends, and how it is divided.
+        format: of the numbers along it, in d3's notation.
+        exact: of a number that is pointed at.
+        ticks: where the numbers are; wherever it suits unless given.
+    """
 
     title: str | None
     scale: alt.Scale
     format: str
+    exact: str
     ticks: tuple[float, ...] = ()
 
     def encoding(self, field: str) -> alt.Y:
@@ -109,14 +135,14 @@ def figures(runs: Runs, steps: Sequence[Step]) -> list[Figure]:
     shown = [step for step in reversed(steps) if step.name in begun]
     drawn = [accuracy_curves(runs, step) for step in shown]
     drawn += [error_curves(runs, step) for step in shown if isinstance(step.kind, Real)]
-    return [*drawn, time_to_solve(runs)] if drawn else []
+    return [*drawn, time_to_solve(runs, steps[-1])] if drawn else []
 
 
 def accuracy_curves(runs: Runs, step: Step) -> Figure:
     """How many held-out examples a step is answered right in."""
     chance = chance_of(step.kind)
     note = "The dashed rule is chance." if chance is not None else ""
-    scale = alt.Scale(domain=[0, 1] if chance is None else [min(0.4, chance), 1], clamp=False)
+    scale = alt.Scale(domain=[0, 1] if chance is None else [min(0.4, chance), 1])
     return Figure(
         key=f"{step.name}-accuracy",
         title=f"Accuracy of {step.name}",
@@ -125,7 +151,7 @@ def accuracy_curves(runs: Runs, step: Step) -> Figure:
         axes=AXES,
         tables=partial(_curve_tables, runs, f"{step.name}.accuracy"),
         layers=partial(_curve_layers, chance),
-        y=Vertical(f"accuracy of {step.name}", scale, "%"),
+        y=Vertical(f"accuracy of {step.name}", scale, "%", ".1%"),
     )
 
 
@@ -147,6 +173,7 @@ def error_curves(runs: Runs, step: Step) -> Figure:
             f"{words} of {step.name}",
             alt.Scale(type="log", domain=[decades[0], decades[-1]]),
             "~g",
+            ".3~g",
             decades,
         ),
     )
@@ -160,11 +187,6 @@ def _decades(tables: Iterable[pd.DataFrame]) -> tuple[float, ...]:
     return tuple(
         float(f"1e{power}") for power in range(int(lowest), int(max(highest, lowest + 1)) + 1)
     )
-
-
-def _label(format: str) -> str:
-    """The expression that writes a number of an axis; zero without a unit."""
-    return f"datum.value == 0 ? '0' : format(datum.value, '{format}')"
 
 
 def chance_of(kind: Kind) -> float | None:
@@ -181,13 +203,13 @@ def _curve_layers(
     chance: float | None, colour: alt.Color, x: alt.X, y: Vertical
 ) -> list[alt.Chart]:
     medians, singles = alt.Chart(alt.NamedData("medians")), alt.Chart(alt.NamedData("singles"))
-    line = medians.encode(x, y.encoding("median"), colour, opacity=_when_stressed(1))
+    line = medians.encode(x, y.encoding("median"), colour, opacity=_opacity(1))
     layers = [
         singles.mark_line(strokeWidth=0.8).encode(
-            x, y.encoding("value"), colour, detail="seed:N", opacity=_when_stressed(0.4)
+            x, y.encoding("value"), colour, detail="seed:N", opacity=_opacity(0.4)
         ),
         medians.mark_area(strokeWidth=0).encode(
-            x, y.encoding("low"), colour, y2="high:Q", opacity=_when_stressed(0.16)
+            x, y.encoding("low"), colour, y2="high:Q", opacity=_opacity(0.16)
         ),
         line.mark_line(strokeWidth=2).transform_filter("datum.part == 'measured'"),
         line.mark_line(strokeWidth=1.2, strokeDash=[4, 3]).transform_filter(
@@ -198,8 +220,8 @@ def _curve_layers(
     return layers if chance is None else [*_rule(chance, "chance", y), *layers]
 
 
-def _when_stressed(opacity: float) -> Any:
-    return alt.condition(STRESSED, alt.value(opacity), alt.value(opacity / 6))
+def _opacity(opacity: float) -> Any:
+    return alt.condition(IS_HIGHLIGHTED, alt.value(opacity), alt.value(opacity / 6))
 
 
 def _hover_points(x: alt.X, y: Vertical, colour: alt.Color) -> alt.Chart:
@@ -209,13 +231,13 @@ def _hover_points(x: alt.X, y: Vertical, colour: alt.Color) -> alt.Chart:
     )
     tooltip = [
         alt.Tooltip("arm:N"),
-        alt.Tooltip("x:Q", title=str(x["title"]), format=",.6~r"),
-        alt.Tooltip("median:Q", format=".4~g"),
-        alt.Tooltip("low:Q", title="interval from", format=".4~g"),
-        alt.Tooltip("high:Q", title="to", format=".4~g"),
+        alt.Tooltip("x:Q", format=",.6~r"),
+        alt.Tooltip("median:Q", format=y.exact),
+        alt.Tooltip("low:Q", title="interval from", format=y.exact),
+        alt.Tooltip("high:Q", title="to", format=y.exact),
         alt.Tooltip("seeds:N", title="seeds measured"),
     ]
-    return (
+    points: alt.Chart = (
         alt.Chart(alt.NamedData("medians"))
         .transform_filter("datum.hover")
         .mark_point(filled=True, size=60)
@@ -228,32 +250,33 @@ def _hover_points(x: alt.X, y: Vertical, colour: alt.Color) -> alt.Chart:
         )
         .add_params(hovered)
     )
+    return points
 
 
 def _rule(height: float, name: str, y: Vertical) -> list[alt.Chart]:
     """A dashed horizontal line with its name at the right end."""
-    base = alt.Chart(alt.Data(values=[{"height": height, "name": name}]))
+    base = alt.Chart(alt.InlineData(values=[{"height": height, "name": name}]))
     base = base.encode(y.encoding("height"))
     return [
         base.mark_rule(strokeDash=[2, 3], style="chance"),
-        base.mark_text(align="right", baseline="bottom", dx=-2, dy=-2, style="chance").encode(
+        base.mark_text(align="right", baseline="top", dx=-2, dy=8, style="chance").encode(
             x=alt.value("width"), text="name:N"
         ),
     ]
 
 
-def time_to_solve(runs: Runs) -> Figure:
+def time_to_solve(runs: Runs, final: Step) -> Figure:
     """Which share of each arm's runs has not solved the final step yet (Kaplan-Meier)."""
     return Figure(
         key="time-to-solve",
-        title="Time to solve the final step",
+        title=f"Time to solve {final.name}",
         note="Share of runs that have not solved it yet (Kaplan-Meier). A tick marks a run that "
         "ended, or stands, without having solved it: it is counted as unsolved up to there.",
         arms=tuple(runs),
         axes=(UPDATES,),
         tables=lambda axis: dict(zip(("shares", "censored"), unsolved_shares(runs), strict=True)),
         layers=_survival_layers,
-        y=Vertical("share of runs not solved yet", alt.Scale(domain=[0, 1]), "%"),
+        y=Vertical(f"runs that have not solved {final.name}", alt.Scale(domain=[0, 1]), "%", ".0%"),
     )
 
 
@@ -264,13 +287,13 @@ def _survival_layers(colour: alt.Color, x: alt.X, y: Vertical) -> list[alt.Chart
         alt.Tooltip("share:Q", title="not solved yet", format=".0%"),
     ]
     shares = alt.Chart(alt.NamedData("shares")).encode(
-        x, y.encoding("share"), colour, opacity=_when_stressed(1)
+        x, y.encoding("share"), colour, opacity=_opacity(1)
     )
     censored = alt.Chart(alt.NamedData("censored")).encode(
         x,
         y.encoding("share"),
         colour,
-        opacity=_when_stressed(1),
+        opacity=_opacity(1),
         tooltip=[tooltip[0], alt.Tooltip("seed:O"), tooltip[1]],
     )
     return [

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from scipy import stats
 
 from waymarks.reports.summary import RunSummary
@@ -38,6 +38,11 @@ class Axis:
     name: str
     title: str
     format: str = "~s"
+
+    @property
+    def label(self) -> str:
+        """The expression in Vega's language that writes a number below it; zero has no unit."""
+        return f"datum.value == 0 ? '0' : format(datum.value, '{self.format}')"
 
     def of(self, run: RunSummary) -> Float[np.ndarray, " evaluations"]:
         """The run's place on this axis at each evaluation."""
@@ -116,9 +121,9 @@ def _path(run: RunSummary, column: str, axis: Axis, positive: bool) -> _Path:
     return _Path(run.seed, x[usable], y[usable], run.stopped_when_solved)
 
 
-def _spread(count: int) -> list[int]:
+def _spread(count: int) -> Int[np.ndarray, " kept"]:
     """At most `POINTS` indices of `count`, evenly spread, both ends among them."""
-    return np.unique(np.linspace(0, count - 1, min(count, POINTS)).round().astype(int)).tolist()
+    return np.unique(np.linspace(0, count - 1, min(count, POINTS)).round().astype(int))
 
 
 def _medians(paths: Sequence[_Path]) -> pd.DataFrame:

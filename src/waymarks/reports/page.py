@@ -109,9 +109,7 @@ def _chart_data(section: Section) -> Cells:
                 "key": figure.key,
                 "views": {
                     axis.key: {
-                        "specification": figure.specification(
-                            axis, width="container", legend=False
-                        ),
+                        "specification": figure.page_specification(axis),
                         "tables": {
                             name: _columns(table) for name, table in figure.tables(axis).items()
                         },
@@ -139,14 +137,14 @@ def _columns(table: pd.DataFrame) -> Cells:
 
 def _section_cells(section: Section, folder: Path) -> Cells:
     study, every_run = section.outcome.study, section.every_run
-    steps = [step.name for step in steps_of(study)]
+    steps = [step.name for step in reversed(steps_of(study))]
     rows = arm_rows(section.runs, steps_of(study))
     return {
         "study": study,
         "verdict": section.verdict,
         "states": _states(every_run),
         "steps": steps,
-        "final": steps[-1],
+        "final": steps[0],
         "arms": [_arm_cells(row, steps) for row in rows],
         "colours": {page: palette(section.arms, page) for page in ("light", "dark")},
         "figures": section.figures,

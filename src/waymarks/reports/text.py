@@ -62,6 +62,8 @@ def value(data: Any) -> str:
         return "yes" if data else "no"
     if isinstance(data, float):
         return f"{data:g}"
+    if isinstance(data, int) and data >= 10_000:
+        return f"{data:,}"
     return NOTHING if data is None else str(data)
 
 
