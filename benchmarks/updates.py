@@ -115,7 +115,7 @@ def take_turns(contestant: str, options: argparse.Namespace) -> None:
 
 
 def matmul_peak(threads: int) -> float:
-    """The machine's float32 matrix-multiply rate, in GFLOP/s: the best of several large products."""
+    """The machine's float32 matrix-multiply rate, in GFLOP/s: the best of large products."""
     import torch
 
     torch.set_num_threads(threads)

@@ -42,7 +42,11 @@ def run_of(folder: Path, accuracies: list[float], state: str = "finished", **cha
     """A run on disk whose parity accuracy took these values at updates 0, 10, 20, ..."""
     experiment = tiny_experiment(solved_accuracy=0.9, solved_evaluations=2, **changed)
     folder.mkdir(parents=True)
-    content = {"schema": 1, "experiment": experiment.model_dump(mode="json")}
+    content = {
+        "schema": 1,
+        "identity": experiment.identity,
+        "experiment": experiment.model_dump(mode="json"),
+    }
     (folder / "experiment.json").write_text(json.dumps(content))
     lines = [
         json.dumps({"update": 10 * number, "parity.accuracy": accuracy}) + "\n"

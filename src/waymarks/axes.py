@@ -27,7 +27,7 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-def concrete_subclasses(base: type) -> Iterator[type]:
+def concrete_subclasses(base: type[Any]) -> Iterator[type[Any]]:
     """Every subclass of `base`, at any depth."""
     for subclass in base.__subclasses__():
         yield subclass

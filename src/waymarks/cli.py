@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from waymarks.cli_theory import app as theory
 from waymarks.errors import RunFailed, UserError
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ app = typer.Typer(
     help="What should a network be told along the way, so that it learns what the final answer "
     "alone cannot teach it?\n\nBegin with [bold]waymarks demo[/bold].",
 )
+
+app.add_typer(theory, name="theory")
 
 Out = Annotated[Path | None, typer.Option(help="Folder for runs and report.", show_default=False)]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, or one of several such as cuda:1.")]
@@ -120,10 +123,10 @@ def reproduce(
 
 @app.command(epilog=_example("waymarks run experiment.json", "waymarks run experiment.json --json"))
 def run(
-    file: Annotated[Path, typer.Argument(help="An experiment as JSON, or a run's experiment.json.")],
-    out: Annotated[Path, typer.Option(help="Folder of runs; this one's is named by a hash.")] = Path(
-        "runs"
-    ),
+    file: Annotated[Path, typer.Argument(help="An experiment, or a run's experiment.json.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder of runs; this one's is named by a hash.")
+    ] = Path("runs"),
     device: Device = "auto",
     compile: Compile = False,
     threads: Threads = None,
@@ -142,7 +145,7 @@ def run(
 
 
 @app.command(
-    epilog=_example("waymarks resume studies/fig1-right-paper", "waymarks resume runs/2b0802302783b9b0")
+    epilog=_example("waymarks resume studies/demo", "waymarks resume runs/2b0802302783b9b0")
 )
 def resume(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Of a run or of a study.")],
@@ -168,9 +171,9 @@ def resume(
 
 @app.command(name="list", epilog=_example("waymarks list", "waymarks list studies/demo"))
 def list_runs(
-    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Looked through for runs.")] = Path(
-        "."
-    ),
+    folder: Annotated[
+        Path, typer.Argument(metavar="[DIR]", help="Looked through for runs.")
+    ] = Path("."),
     as_json: Json = False,
 ) -> None:
     """Lists the runs below a folder: what they are of, and what they are at."""
@@ -243,16 +246,17 @@ def _runs_in(folder: Path) -> "list[Run]":
 
 def _runs_below(folder: Path) -> "list[Run]":
     from waymarks.studies import Run
-    from waymarks.studies.run import EXPERIMENT
+    from waymarks.studies.run import EXPERIMENT, METRICS
 
     if not folder.is_dir():
         raise UserError(f"{folder}: is no folder")
     runs = []
     for path in sorted(folder.rglob(EXPERIMENT)):
-        try:
-            runs.append(Run.open(path.parent))
-        except UserError as error:
-            print(f"left out: {error}", file=sys.stderr)
+        if path.with_name(METRICS).exists():
+            try:
+                runs.append(Run.open(path.parent))
+            except UserError as error:
+                print(f"left out: {error}", file=sys.stderr)
     return runs
 
 
@@ -328,10 +332,8 @@ def _conduct(
     from waymarks.studies import Interrupted, Outcome
     from waymarks.studies.conduct import conduct
 
-    console = Console(stderr=True)
-    console.print(f"[bold]{study.name}[/bold]  {study.question}", highlight=False)
     try:
-        with StudyView(console) as view:
+        with StudyView(Console(stderr=True), f"{study.name}: {study.question}") as view:
             failed = view.follow(conduct(study, folder, execution, jobs))
     except (Interrupted, KeyboardInterrupt):
         _stopped(folder)
@@ -350,10 +352,7 @@ def _stopped(folder: Path) -> None:
 def _report(outcomes: "list[Outcome]", folder: Path, as_json: bool) -> None:
     from waymarks.reports import arm_table, write_report
 
-    try:
-        written = write_report(outcomes, folder)
-    except OSError as error:
-        raise UserError(f"cannot write to {folder}: {error.strerror or error}") from error
+    written = write_report(outcomes, folder)
     if as_json:
         _print_json(
             {

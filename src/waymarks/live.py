@@ -44,8 +44,9 @@ def accuracies(progress: Progress) -> dict[str, float]:
 class StudyView:
     """The runs of a study as they go: a live table in a terminal, else a line now and then."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, title: str = "") -> None:
         self.console = console
+        self._title = title
         self._states: dict[Job, str] = {}
         self._progress: dict[Job, Progress] = {}
         self._told: dict[Job, float] = {}
@@ -77,7 +78,9 @@ class StudyView:
         return failed
 
     def take(self, event: Event) -> None:
-        """Shows one event."""
+        """Shows one event; before the first one, the title."""
+        if self._title and not self._states:
+            self.console.print(self._title, markup=False, highlight=False, style="bold")
         self._states[event.job] = event.kind
         if event.progress is not None:
             self._progress[event.job] = event.progress

@@ -30,7 +30,9 @@ class TaskVector(Format):
         if bits is None:
             raise UserError(f"format TaskVector writes bits, and {type(task).__name__} has none")
         if len(task.steps) > bits:
-            raise UserError(f"format TaskVector cannot name {len(task.steps)} steps in {bits} places")
+            raise UserError(
+                f"format TaskVector names steps in {bits} places, too few for the task's"
+            )
         return Layout(
             positions=2, features=bits, outputs=(1,), readout_of_step=(0,) * len(task.steps)
         )

@@ -14,7 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from waymarks.formats import Inputs, Layout, PrefixedVectors
@@ -38,7 +38,8 @@ class _GeluTanh(torch.autograd.Function):
     def backward(ctx: Any, *upstream: Tensor) -> Tensor:
         x, gate = ctx.saved_tensors
         slope = (x * x).mul_(3 * GELU_CUBIC).add_(GELU_SLOPE).mul_(x)
-        return slope.mul_(1 - gate).add_(1).mul_(gate).mul_(upstream[0])
+        gradient: Tensor = slope.mul_(1 - gate).add_(1).mul_(gate).mul_(upstream[0])
+        return gradient
 
 
 def gelu(x: Float[Tensor, "r hidden"]) -> Float[Tensor, "r hidden"]:

@@ -70,7 +70,8 @@ class StaysBelow(Condition):
             return Finding("undecided", f"{self.arm}: no evaluation of {self.step} yet")
         numbers = f"{self.arm}: {self.step} accuracy never above {max(seen):.1%}"
         if max(seen) > self.accuracy:
-            return Finding("not borne out", f"{self.arm}: {self.step} accuracy up to {max(seen):.1%}")
+            numbers = f"{self.arm}: {self.step} accuracy up to {max(seen):.1%}"
+            return Finding("not borne out", numbers)
         ended = all(run.state in ("finished", "diverged") for run in runs)
         return Finding("borne out" if ended else "undecided", numbers)
 

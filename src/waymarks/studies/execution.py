@@ -149,7 +149,7 @@ def carry_out(
 
 
 def _begin(run: Run, experiment: Experiment, execution: Execution) -> Execution:
-    """Writes `experiment.json` where there is none; else returns the execution it was begun with."""
+    """Writes `experiment.json`; where there is one, returns the execution it was begun with."""
     try:
         begun = Execution.of(**Run(run.folder).record["execution"])
         begun.torch_device()
@@ -173,9 +173,7 @@ def _begin(run: Run, experiment: Experiment, execution: Execution) -> Execution:
     return settled
 
 
-def _train_under_lock(
-    run: Run, experiment: Experiment, execution: Execution, watch: Watch
-) -> None:
+def _train_under_lock(run: Run, experiment: Experiment, execution: Execution, watch: Watch) -> None:
     torch.set_num_threads(execution.threads or torch.get_num_threads())
     keep_freed_memory()
     learner = Learner(experiment, execution.torch_device())

@@ -48,7 +48,9 @@ class Run:
             UserError: there is none.
         """
         run = cls(folder)
-        run.experiment  # noqa: B018 - reading it says whether there is one
+        if "identity" not in run.record:
+            raise UserError(f"{folder / EXPERIMENT}: is an experiment that has not been run")
+        run.experiment  # noqa: B018 - reading it says whether it is one
         return run
 
     @cached_property

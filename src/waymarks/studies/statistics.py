@@ -50,7 +50,9 @@ def median_interval(values: Sequence[float] | Float[np.ndarray, " seeds"]) -> In
     return Interval(median, float(found.low), float(found.high))
 
 
-def survival(times: Sequence[Solved]) -> tuple[Float[np.ndarray, " times"], Float[np.ndarray, " times"]]:
+def survival(
+    times: Sequence[Solved],
+) -> tuple[Float[np.ndarray, " times"], Float[np.ndarray, " times"]]:
     """The Kaplan-Meier estimate of the share of runs that have not solved a step yet.
 
     Args:

@@ -20,9 +20,8 @@ def main() -> int:
     """Carries out the job on standard input; returns the exit code."""
     job = json.load(sys.stdin)
     try:
-        carry_out(
-            Experiment.parse(job["experiment"]), Path(job["root"]), Execution.of(**job["execution"]), tell
-        )
+        experiment = Experiment.parse(job["experiment"])
+        carry_out(experiment, Path(job["root"]), Execution.of(**job["execution"]), tell)
     except Interrupted:
         return 130
     except (UserError, RunFailed) as error:

@@ -56,8 +56,6 @@ class AskOne(Supervision):
             [self.shares.get(step.name, 0.0) for step in task.steps], dtype=torch.float64
         )
         upper_ends = chances.cumsum(0)[:-1].to(rng.device)
-        uniform = torch.rand(
-            count, dtype=torch.float64, device=rng.device, generator=rng.generator
-        )
+        uniform = torch.rand(count, dtype=torch.float64, device=rng.device, generator=rng.generator)
         asked = torch.bucketize(uniform, upper_ends, right=True)
         return Revealed(F.one_hot(asked, len(task.steps)).bool(), asked)

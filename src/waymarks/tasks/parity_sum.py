@@ -27,7 +27,7 @@ class ParitySum(Task):
     """
 
     bits: Annotated[int, Field(ge=2, strict=True)]
-    subset: Annotated[int, Field(ge=1, strict=True)] = Field(default=None)
+    subset: Annotated[int, Field(ge=1, strict=True)] = 0
 
     @model_validator(mode="before")
     @classmethod
@@ -38,7 +38,7 @@ class ParitySum(Task):
         if not isinstance(bits, int) or isinstance(bits, bool):
             return {**fields, "subset": 1}
         if bits % 2:
-            raise ValueError(f"bits is odd ({bits}), so half of them is no whole number: say subset")
+            raise ValueError(f"bits is odd ({bits}), so it has no half: say subset")
         return {**fields, "subset": max(bits // 2, 1)}
 
     @model_validator(mode="after")
@@ -57,7 +57,7 @@ class ParitySum(Task):
 
     @property
     def distinct_inputs(self) -> int:
-        return 2**self.bits
+        return int(2**self.bits)
 
     def hidden_subset(self, rng: Rng) -> Float[Tensor, " bits"]:
         """The hidden subset that the seed of `rng` fixes: 1 where a bit counts, 0 elsewhere."""
@@ -75,7 +75,11 @@ class ParitySum(Task):
 def fair_signs(count: int, width: int, rng: Rng) -> Float[Tensor, "count width"]:
     """Independent signs, +1 or -1 with equal chance, unpacked from random bytes."""
     octets = torch.randint(
-        256, (count, -(-width // 8), 1), dtype=torch.uint8, device=rng.device, generator=rng.generator
+        256,
+        (count, -(-width // 8), 1),
+        dtype=torch.uint8,
+        device=rng.device,
+        generator=rng.generator,
     )
     places = torch.tensor([1, 2, 4, 8, 16, 32, 64, 128], dtype=torch.uint8, device=rng.device)
     drawn = (octets & places).flatten(1)[:, :width] != 0

@@ -96,11 +96,9 @@ def _one_update(experiment: Experiment, learner: Learner, network: Network) -> N
     half = training.precision == "bfloat16"
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=half):
         outputs = network(inputs)
-    loss = revealed_loss(
-        outputs, problems.answers, revealed.mask, task.steps, format.layout(task)
-    )
+    loss = revealed_loss(outputs, problems.answers, revealed.mask, task.steps, format.layout(task))
     learner.optimiser.zero_grad()
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     learner.optimiser.step()
     learner.window[learner.update % len(learner.window)] = loss.detach()
     learner.labels_seen += revealed.mask.sum(0)
@@ -134,4 +132,5 @@ def _evaluated(
     }
     for step, labels in zip(steps, learner.labels_seen.tolist(), strict=True):
         metrics[f"{step.name}.labels_seen"] = labels
-    return Evaluated(metrics | scores, learner.solved_in_a_row >= training.solved_evaluations)
+    metrics.update(scores)
+    return Evaluated(metrics, learner.solved_in_a_row >= training.solved_evaluations)
