@@ -87,6 +87,7 @@ def test_solves_is_judged_from_every_seed(tmp_path: Path) -> None:
     assert judged(condition, good, going_on) == "undecided"
     assert judged(condition, bad, going_on) == "not borne out"
     assert judged(condition) == "undecided"
+    assert judged(condition, good, Run(tmp_path / "not begun")) == "undecided"
     assert "1 of 2 seeds, at update 10" in condition.judge([good, bad]).numbers
 
 

@@ -133,14 +133,16 @@ class Run:
     def solved(self, step: str) -> Solved:
         """When `step` was solved: the first evaluation from which its accuracy stays at or above
         `solved_accuracy` for `solved_evaluations` evaluations."""
+        evaluations = self.metrics()
+        if not evaluations:
+            return Solved(0, censored=True)
         training = self.experiment.training
         needed = training.solved_evaluations
-        evaluations = self.metrics()
         good = [line[f"{step}.accuracy"] >= training.solved_accuracy for line in evaluations]
         for first in range(len(good) - needed + 1):
             if all(good[first : first + needed]):
                 return Solved(evaluations[first]["update"], censored=False)
-        return Solved(evaluations[-1]["update"] if evaluations else 0, censored=True)
+        return Solved(evaluations[-1]["update"], censored=True)
 
     def write_status(self, state: State, **details: Any) -> None:
         """Replaces `status.json`."""
