@@ -83,6 +83,8 @@ def test_lemma_2_refuses_the_subsets_where_parity_has_a_gradient(active):
     with pytest.raises(UserError, match=rf"\|w\*\| >= 2, not {len(active)}"):
         closed_form(target)
     assert any(by_enumeration(target).of_parity)
+    for p in (Fraction(0), Fraction(1, 3), Fraction(1)):
+        assert by_enumeration(target).at(p) == plain_first_gradient(4, active, p)
 
 
 @pytest.mark.parametrize("biases", sorted(HINGES))

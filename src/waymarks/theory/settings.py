@@ -118,23 +118,20 @@ def practical(
     half_of(bits)
     refuse_no_fraction(sum_fraction)
     fraction = _bias_fraction(sum_fraction, reference_fraction)
-    plain = hinges_named(biases).name != "data-kink"
-    first_batch = first_batch_for(bits, fraction, 0.0005 if plain else 0.005)
-    schedule: dict[str, float] = (
-        {"momentum": 0.0, "step_scale": 1.0} if plain else {"momentum": 0.99, "step_scale": 0.5}
-    )
+    kinks = hinges_named(biases).name == "data-kink"
     return Settings(
         bits=bits,
         sum_fraction=sum_fraction,
         biases=biases,
         reference_fraction=reference_fraction,
         width=width_for(bits, 0.01),
-        first_batch=first_batch,
-        batch=16 if plain else 256,
-        updates=200 * bits**3 if plain else max(10_000, 64 * bits**2),
+        first_batch=first_batch_for(bits, fraction, 0.005 if kinks else 0.0005),
+        batch=256,
+        updates=max(10_000, 64 * bits**2) if kinks else 250 * bits**2,
+        momentum=0.99,
+        step_scale=0.5,
         average_from=0.5,
         seed=seed,
-        **schedule,
     )
 
 
