@@ -257,6 +257,10 @@ def test_every_figure_is_there_as_png_and_svg(report: Report) -> None:
     assert not list(report.page.parent.rglob("*.unfinished"))
     for path in report.figures:
         check_image(path)
+        if path.suffix == ".svg":
+            words = path.read_text()
+            assert ">p = 0.5<" in words
+            assert (">chance<" in words) == (path.name == "left-right-parity-accuracy.svg")
 
 
 def test_the_page_is_whole_and_loads_nothing(report: Report) -> None:

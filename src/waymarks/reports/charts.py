@@ -149,8 +149,8 @@ def accuracy_curves(runs: Runs, step: Step) -> Figure:
         note=note,
         arms=tuple(runs),
         axes=AXES,
-        tables=partial(_curve_tables, runs, f"{step.name}.accuracy"),
-        layers=partial(_curve_layers, chance),
+        tables=partial(_curve_tables, runs, f"{step.name}.accuracy", chance),
+        layers=_curve_layers,
         y=Vertical(f"accuracy of {step.name}", scale, "%", ".1%"),
     )
 
@@ -159,7 +159,7 @@ def error_curves(runs: Runs, step: Step) -> Figure:
     """How far off a real step is, on a logarithmic scale."""
     loss = step.kind.loss_name
     words = loss.replace("_", " ")
-    tables = partial(_curve_tables, runs, f"{step.name}.{loss}", positive=True)
+    tables = partial(_curve_tables, runs, f"{step.name}.{loss}", None, positive=True)
     decades = _decades(tables(UPDATES).values())
     return Figure(
         key=f"{step.name}-{loss.replace('_', '-')}",
@@ -168,7 +168,7 @@ def error_curves(runs: Runs, step: Step) -> Figure:
         arms=tuple(runs),
         axes=AXES,
         tables=tables,
-        layers=partial(_curve_layers, None),
+        layers=_curve_layers,
         y=Vertical(
             f"{words} of {step.name}",
             alt.Scale(type="log", domain=[decades[0], decades[-1]]),
@@ -194,17 +194,19 @@ def chance_of(kind: Kind) -> float | None:
     return 0.5 if isinstance(kind, Binary) else None
 
 
-def _curve_tables(runs: Runs, column: str, axis: Axis, positive: bool = False) -> Tables:
+def _curve_tables(
+    runs: Runs, column: str, chance: float | None, axis: Axis, positive: bool = False
+) -> Tables:
     medians, singles = curves(runs, column, axis, positive=positive)
-    return {"medians": medians, "singles": singles}
+    rules = pd.DataFrame({"height": [] if chance is None else [chance]}, dtype=float)
+    return {"medians": medians, "singles": singles, "rules": rules.assign(name="chance")}
 
 
-def _curve_layers(
-    chance: float | None, colour: alt.Color, x: alt.X, y: Vertical
-) -> list[alt.Chart]:
+def _curve_layers(colour: alt.Color, x: alt.X, y: Vertical) -> list[alt.Chart]:
     medians, singles = alt.Chart(alt.NamedData("medians")), alt.Chart(alt.NamedData("singles"))
     line = medians.encode(x, y.encoding("median"), colour, opacity=_opacity(1))
-    layers = [
+    return [
+        *_rules(y),
         singles.mark_line(strokeWidth=0.8).encode(
             x, y.encoding("value"), colour, detail="seed:N", opacity=_opacity(0.4)
         ),
@@ -217,7 +219,6 @@ def _curve_layers(
         ),
         _hover_points(x, y, colour),
     ]
-    return layers if chance is None else [*_rule(chance, "chance", y), *layers]
 
 
 def _opacity(opacity: float) -> Any:
@@ -225,10 +226,8 @@ def _opacity(opacity: float) -> Any:
 
 
 def _hover_points(x: alt.X, y: Vertical, colour: alt.Color) -> alt.Chart:
-    """A dot on the nearest curve at the pointer, with the numbers."""
-    hovered = alt.selection_point(
-        name="hovered", on="pointerover", clear="pointerout", nearest=True, empty=False
-    )
+    """A dot on the curve under the pointer, with the numbers."""
+    hovered = alt.selection_point(name="hovered", on="pointerover", clear="pointerout", empty=False)
     tooltip = [
         alt.Tooltip("arm:N"),
         alt.Tooltip("x:Q", format=",.6~r"),
@@ -240,7 +239,7 @@ def _hover_points(x: alt.X, y: Vertical, colour: alt.Color) -> alt.Chart:
     points: alt.Chart = (
         alt.Chart(alt.NamedData("medians"))
         .transform_filter("datum.hover")
-        .mark_point(filled=True, size=60)
+        .mark_point(filled=True, size=110)
         .encode(
             x,
             y.encoding("median"),
@@ -253,10 +252,9 @@ def _hover_points(x: alt.X, y: Vertical, colour: alt.Color) -> alt.Chart:
     return points
 
 
-def _rule(height: float, name: str, y: Vertical) -> list[alt.Chart]:
-    """A dashed horizontal line with its name at the right end."""
-    base = alt.Chart(alt.InlineData(values=[{"height": height, "name": name}]))
-    base = base.encode(y.encoding("height"))
+def _rules(y: Vertical) -> list[alt.Chart]:
+    """Dashed horizontal lines, each with its name at the right end."""
+    base = alt.Chart(alt.NamedData("rules")).encode(y.encoding("height"))
     return [
         base.mark_rule(strokeDash=[2, 3], style="chance"),
         base.mark_text(align="right", baseline="top", dx=-2, dy=8, style="chance").encode(

@@ -186,7 +186,7 @@ def _time_to_solve(row: Cells) -> tuple[str, str]:
             return text.NOTHING, ""
         first_one = f"; the first seed at {text.count(first)}" if first is not None else ""
         return f"> {text.count(beyond)}", "censored" + first_one
-    if row["begun"] == 1:
+    if beyond is None and first == last:
         return text.count(median), ""
     end = text.count(last) if beyond is None else f"> {text.count(beyond)} (censored)"
     return text.count(median), f"{text.count(first)} to {end}"
