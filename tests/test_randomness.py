@@ -27,9 +27,7 @@ def test_the_same_three_give_the_same_draws(seed: int, stream: str, index: int) 
 
 
 @given(SEEDS, STREAMS, INDICES)
-def test_a_change_of_any_of_the_three_changes_the_draws(
-    seed: int, stream: str, index: int
-) -> None:
+def test_a_change_of_any_of_the_three_changes_the_draws(seed: int, stream: str, index: int) -> None:
     here = draws(seed, stream, index)
     assert here != draws(seed + 1, stream, index)
     assert here != draws(seed, f"{stream}!", index)
