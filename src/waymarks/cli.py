@@ -4,6 +4,7 @@ import difflib
 import json
 import os
 import sys
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -363,9 +364,11 @@ def _report(outcomes: "list[Outcome]", folder: Path, as_json: bool) -> None:
         )
         return
     for outcome in outcomes:
-        table = arm_table(outcome)
-        rows = [tuple(map(_cell, row)) for row in table.itertuples(index=False)]
-        _print_table(tuple(map(str, table.columns)), rows)
+        rows = [_arm_row(row) for row in arm_table(outcome).to_dict("records")]
+        steps = outcome.study.arms[0].experiment.task.steps
+        accuracies = (f"{step.name} accuracy" for step in steps)
+        headings = ("arm", "finished", "solved", "updates to solve", *accuracies, "updates/s")
+        _print_table(headings, rows)
         _print_verdict(outcome)
     Console().print(f"report: {written.page}", highlight=False, soft_wrap=True, markup=False)
 
@@ -393,10 +396,27 @@ def _print_verdict(outcome: "Outcome") -> None:
     console.print(f"verdict: {verdict.judgement}", style="bold")
 
 
-def _cell(value: object) -> str:
+def _arm_row(arm: Mapping[Hashable, Any]) -> tuple[str, ...]:
+    """A row of `arm_table` for the terminal; accuracies are medians over seeds."""
     from rich.markup import escape
 
-    return escape(f"{value:.3g}" if isinstance(value, float) else str(value))
+    from waymarks.reports.text import NOTHING, count, percent, rate
+
+    if arm["updates_to_solve"] is not None:
+        needed = count(arm["updates_to_solve"])
+        if arm["last_solved"] > arm["first_solved"]:
+            needed += f" ({count(arm['first_solved'])} to {count(arm['last_solved'])})"
+    else:
+        beyond = arm["unsolved_after"]
+        needed = NOTHING if beyond is None else f"> {count(beyond)} (censored)"
+    return (
+        escape(arm["arm"]),
+        f"{arm['finished']} of {arm['seeds']}",
+        f"{arm['solved']} of {arm['seeds']}",
+        needed,
+        *(percent(value) for name, value in arm.items() if str(name).endswith(".accuracy")),
+        rate(arm["updates_per_second"]),
+    )
 
 
 def _print_table(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
