@@ -6,10 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
-from scipy import stats
 
 from waymarks.reports.summary import RunSummary
-from waymarks.studies.statistics import CONFIDENCE, survival
+from waymarks.studies.statistics import median_intervals, survival
 
 POINTS = 400
 """A curve is drawn through at most so many points."""
@@ -134,7 +133,7 @@ def _medians(paths: Sequence[_Path]) -> pd.DataFrame:
     values = np.stack([np.interp(kept, path.x, path.y) for path in paths])
     measured = kept[None] <= ends[:, None]
     counted = measured | np.array([[path.keeps_its_end] for path in paths])
-    low, middle, high = _intervals(values, counted)
+    low, middle, high = median_intervals(values, counted)
     here = measured.sum(0)
     table = pd.DataFrame({"x": kept, "median": middle, "low": low, "high": high})
     table["seeds"] = [f"{number} of {len(paths)}" for number in here]
@@ -150,33 +149,6 @@ def _in_parts(table: pd.DataFrame, whole: Bool[np.ndarray, " points"]) -> pd.Dat
     return pd.concat(
         [table[: meeting + 1].assign(part="measured"), table[meeting:].assign(part="continued")]
     )
-
-
-def _intervals(
-    values: Float[np.ndarray, "seeds points"], counted: Bool[np.ndarray, "seeds points"]
-) -> tuple[Float[np.ndarray, " points"], ...]:
-    """`median_interval` of every column, of the rows that count in it, as low, median, high.
-
-    Columns in which the same rows count are resampled together: a thousand times faster.
-    """
-    low, middle, high = (np.empty(values.shape[1]) for _ in range(3))
-    for pattern in np.unique(counted, axis=1).T:
-        columns = np.flatnonzero((counted == pattern[:, None]).all(0))
-        sample = values[np.ix_(pattern, columns)]
-        middle[columns] = low[columns] = high[columns] = np.median(sample, axis=0)
-        varied = np.ptp(sample, axis=0) > 0
-        if varied.any():
-            found = stats.bootstrap(
-                (sample[:, varied],),
-                np.median,
-                axis=0,
-                confidence_level=CONFIDENCE,
-                method="percentile",
-                n_resamples=1000,
-                rng=np.random.default_rng(0),
-            ).confidence_interval
-            low[columns[varied]], high[columns[varied]] = found.low, found.high
-    return low, middle, high
 
 
 def unsolved_shares(runs: Runs) -> tuple[pd.DataFrame, pd.DataFrame]:

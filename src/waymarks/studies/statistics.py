@@ -1,11 +1,10 @@
 """What many seeds say together: medians, their bootstrap intervals, censored times."""
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from scipy import stats
 
 from waymarks.studies.run import Solved
@@ -31,23 +30,44 @@ def median_interval(values: Sequence[float] | Float[np.ndarray, " seeds"]) -> In
     Raises:
         ValueError: there are no values.
     """
-    sample = np.asarray(values, dtype=float)
+    sample = np.asarray(values, dtype=float)[:, None]
     if sample.size == 0:
         raise ValueError("no values to take the median of")
-    median = float(np.median(sample))
-    if sample.size == 1 or np.ptp(sample) == 0:
-        return Interval(median, median, median)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", stats.DegenerateDataWarning)
-        found = stats.bootstrap(
-            (sample,),
-            np.median,
-            confidence_level=CONFIDENCE,
-            method="percentile",
-            n_resamples=1000,
-            rng=np.random.default_rng(0),
-        ).confidence_interval
-    return Interval(median, float(found.low), float(found.high))
+    low, median, high = median_intervals(sample, np.ones_like(sample, dtype=bool))
+    return Interval(float(median[0]), float(low[0]), float(high[0]))
+
+
+def median_intervals(
+    values: Float[np.ndarray, "seeds points"], counted: Bool[np.ndarray, "seeds points"]
+) -> tuple[Float[np.ndarray, " points"], ...]:
+    """The median of every column with its interval, of the seeds that count in it.
+
+    Columns in which the same seeds count are resampled together: a thousand times faster.
+
+    Args:
+        counted: which values count; at least one in each column.
+
+    Returns:
+        The lower ends, the medians, the upper ends.
+    """
+    low, median, high = (np.empty(values.shape[1]) for _ in range(3))
+    for pattern in np.unique(counted, axis=1).T:
+        columns = np.flatnonzero((counted == pattern[:, None]).all(0))
+        sample = values[np.ix_(pattern, columns)]
+        median[columns] = low[columns] = high[columns] = np.median(sample, axis=0)
+        varied = np.ptp(sample, axis=0) > 0
+        if varied.any():
+            found = stats.bootstrap(
+                (sample[:, varied],),
+                np.median,
+                axis=0,
+                confidence_level=CONFIDENCE,
+                method="percentile",
+                n_resamples=1000,
+                rng=np.random.default_rng(0),
+            ).confidence_interval
+            low[columns[varied]], high[columns[varied]] = found.low, found.high
+    return low, median, high
 
 
 def survival(
