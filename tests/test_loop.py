@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from tests.builders import learner_of, tiny_experiment
 from torch import Tensor
@@ -211,7 +211,7 @@ def train_until(experiment: Experiment, learner: Learner, update: int) -> list[d
     return found
 
 
-@settings(max_examples=8)
+@settings(max_examples=8, phases=[Phase.generate])
 @given(st.lists(st.integers(1, 24), min_size=1, max_size=3, unique=True).map(sorted))
 def test_what_is_put_aside_at_any_update_and_taken_up_again_ends_bit_for_bit_the_same(
     cuts: list[int],
