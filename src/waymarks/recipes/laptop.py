@@ -13,12 +13,12 @@ def demo(seeds: tuple[int, ...] = (0, 1, 2)) -> Study:
         name="demo",
         question="Does a network that cannot learn a parity learn it with the help of sums?",
         arms=(
-            Arm(name=alone, experiment=_small(bits=20, p=0, updates=2000)),
-            Arm(name=with_sums, experiment=_small(bits=20, p=0.5, updates=2000)),
+            Arm(name=alone, experiment=_small(bits=20, p=0, updates=3000)),
+            Arm(name=with_sums, experiment=_small(bits=20, p=0.5, updates=3000)),
         ),
         seeds=seeds,
         claim=Claim(
-            text="Alone, the parity of 10 of 20 bits stays at chance for 2,000 updates; "
+            text="Alone, the parity of 10 of 20 bits stays at chance for 3,000 updates; "
             "when half of the examples ask for the sum of the same bits, it is solved.",
             conditions=(
                 StaysBelow(arm=alone, step="parity"),
@@ -70,10 +70,16 @@ def fig1_right(seeds: tuple[int, ...] = (0, 1, 2)) -> Study:
 
 
 def _small(bits: int, p: float, updates: int) -> Experiment:
-    """A parity learned by a transformer that takes about 8 ms an update on one core."""
+    """A parity for a transformer that takes about 16 ms an update on one core.
+
+    The batch is twice the paper's, against the noise of a learning rate that is 2.5 times the
+    paper's: with 256 examples some seeds hover just below the accuracy that counts as solved.
+    """
     return parity_experiment(
         bits,
         p,
         model=GPT2(width=96, depth=2, heads=4),
-        training=Training(updates=updates, learning_rate=5e-4, evaluate_every=100),
+        training=Training(
+            updates=updates, batch_size=512, learning_rate=5e-4, evaluate_every=50
+        ),
     )
