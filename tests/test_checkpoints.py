@@ -198,3 +198,26 @@ def test_tensors_that_no_run_saved_are_not_taken_for_a_checkpoint(
     assert load(path.read_bytes()).keys() == {"weight"}
     assert load_checkpoint(path) is None
     assert load_checkpoint(tmp_path / "missing.safetensors") is None
+
+
+def test_after_torn_ones_the_next_is_kept_with_the_whole_one_before_it(tmp_path: Path) -> None:
+    for path in save_at(tmp_path, 10, 20)[1:]:
+        path.write_bytes(path.read_bytes()[:-1])
+    save_at(tmp_path, 15)
+    assert updates_of_whole(tmp_path) == [15, 10]
+    save_at(tmp_path, 30)
+    assert updates_of_whole(tmp_path) == [30, 15]
+
+
+def test_one_saved_after_going_back_to_the_start_is_not_lost(tmp_path: Path) -> None:
+    """As when the newer ones cannot be used, because the evaluations before them were lost."""
+    save_at(tmp_path, 20, 30)
+    save_at(tmp_path, 5)
+    assert updates_of_whole(tmp_path) == [5]
+
+
+def test_a_torn_one_before_it_does_not_take_the_place_of_a_whole_one(tmp_path: Path) -> None:
+    _, torn = save_at(tmp_path, 10, 20)
+    torn.write_bytes(torn.read_bytes()[:-1])
+    save_at(tmp_path, 30)
+    assert updates_of_whole(tmp_path) == [30, 10]

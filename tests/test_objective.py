@@ -55,7 +55,7 @@ def test_it_is_the_mean_over_revealed_labels_of_torchs_own_losses(seed: int, cou
     torch.testing.assert_close(loss_of(list(outputs), answers, mask, SEPARATE), expected)
 
 
-@pytest.mark.parametrize("hidden_answer", [0.0, -1.0, 1e18])
+@pytest.mark.parametrize("hidden_answer", [0.0, -1.0, 1e18, math.inf, math.nan])
 def test_a_hidden_label_adds_exactly_nothing_and_pulls_at_nothing(hidden_answer: float) -> None:
     """Not merely little, whatever stands in it."""
     outputs, answers, _ = draw(0, 8)

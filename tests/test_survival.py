@@ -202,3 +202,12 @@ def test_a_full_disk_is_one_clear_error_and_loses_nothing(
     monkeypatch.undo()
     assert_same(outcome(carry_out(EXPERIMENT, tmp_path, AT_EVERY_UPDATE)), undisturbed)
     assert run.is_finished
+
+
+def test_a_run_that_was_stopped_before_its_first_update_starts_anew(
+    tmp_path: Path, undisturbed: Outcome
+) -> None:
+    run = interrupted_run(tmp_path, at_update=0)
+    assert run.state == "interrupted"
+    assert not checkpoint_files(run.folder)
+    assert_same(outcome(carry_out(EXPERIMENT, tmp_path, AT_EVERY_UPDATE)), undisturbed)

@@ -4,7 +4,7 @@ import difflib
 import json
 import os
 import sys
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -419,7 +419,7 @@ def _arm_row(arm: Mapping[Hashable, Any]) -> tuple[str, ...]:
     )
 
 
-def _print_table(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+def _print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich.table import Table
 
     table = Table(*headings, box=None, pad_edge=False, padding=(0, 2, 0, 0))

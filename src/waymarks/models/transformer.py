@@ -131,7 +131,8 @@ class Block(nn.Module):
     def forward(self, stream: Float[Tensor, "r w"], mixing: Mixing) -> Float[Tensor, "r w"]:
         queries, keys, values = self.attention_in(self.attention_norm(stream)).chunk(3, dim=1)
         stream = stream + self.attention_out(mixing(queries, keys, values, self.heads))
-        return stream + self.mlp_out(gelu(self.mlp_in(self.mlp_norm(stream))))
+        after: Tensor = stream + self.mlp_out(gelu(self.mlp_in(self.mlp_norm(stream))))
+        return after
 
 
 class Transformer(Network):

@@ -79,7 +79,5 @@ def _small(bits: int, p: float, updates: int) -> Experiment:
         bits,
         p,
         model=GPT2(width=96, depth=2, heads=4),
-        training=Training(
-            updates=updates, batch_size=512, learning_rate=5e-4, evaluate_every=50
-        ),
+        training=Training(updates=updates, batch_size=512, learning_rate=5e-4, evaluate_every=50),
     )

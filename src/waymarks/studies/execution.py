@@ -186,7 +186,8 @@ def _train_under_lock(run: Run, experiment: Experiment, execution: Execution, wa
         _end(run, learner, "diverged", diverged_at=diverged.update, message=str(diverged))
         raise RunFailed(f"{run.folder}: {diverged}; its last good checkpoint is kept") from diverged
     except Interrupted:
-        save_checkpoint(run.folder, *_state(run, learner))
+        if learner.update:
+            save_checkpoint(run.folder, *_state(run, learner))
         _end(run, learner, "interrupted")
         raise
     except OSError as error:

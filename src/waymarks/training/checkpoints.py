@@ -71,7 +71,7 @@ def _digest(tensors: Mapping[str, Tensor], counts: str) -> str:
 def save_checkpoint(
     folder: Path, tensors: Mapping[str, Tensor], counts: Mapping[str, float | int]
 ) -> Path:
-    """Writes a checkpoint, verifies it, and only then removes all but the one before it.
+    """Writes a checkpoint, verifies it, and only then removes all but it and the whole one before.
 
     Args:
         folder: the run's folder.
@@ -88,8 +88,11 @@ def save_checkpoint(
     write_atomically(path, save(on_cpu, metadata))
     if load_checkpoint(path) is None:
         raise OSError(f"{path} does not read back as it was written")
-    for old in checkpoint_files(folder)[2:]:
-        old.unlink(missing_ok=True)
+    files = checkpoint_files(folder)
+    before = next((file for file in files if file < path and load_checkpoint(file)), path)
+    for file in files:
+        if file not in (path, before):
+            file.unlink(missing_ok=True)
     for leftover in folder.glob(".*.unfinished"):
         leftover.unlink(missing_ok=True)
     return path

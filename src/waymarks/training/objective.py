@@ -28,7 +28,8 @@ def revealed_loss(
     """
     total = answers.new_zeros(())
     for number, step in enumerate(steps):
+        seen = mask[:, number]
         output = outputs[layout.readout_of_step[number]].float()
-        losses = step.kind.loss(output, answers[:, number])
-        total = total + torch.where(mask[:, number], losses, 0.0).sum()
+        losses = step.kind.loss(output, torch.where(seen, answers[:, number], 0.0))
+        total = total + torch.where(seen, losses, 0.0).sum()
     return total / mask.sum().clamp(min=1)
