@@ -1,6 +1,7 @@
 """`waymarks theory`: section 2 of the paper on the command line."""
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,14 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Section 2 of the paper as code that checks itself.",
 )
+
+
+@app.callback()
+def on_one_thread() -> None:
+    """Keeps to one thread unless told otherwise: the matrices are small, and a second thread
+    waits for the first more than it helps it. Comes before torch is imported."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Out = Annotated[
