@@ -15,7 +15,7 @@ from waymarks.training.checkpoints import write_atomically
 if TYPE_CHECKING:
     import pandas as pd
 
-State = Literal["waiting", "running", "finished", "diverged", "interrupted", "failed"]
+State = Literal["waiting", "running", "finished", "diverged", "interrupted"]
 
 EXPERIMENT, METRICS, STATUS, LOCK = "experiment.json", "metrics.jsonl", "status.json", ".lock"
 
