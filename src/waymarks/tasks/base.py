@@ -27,17 +27,22 @@ class Kind:
     def loss_name(self) -> str:
         """The name of the loss, as in the columns of a run's curves."""
 
+    @property
+    def chance(self) -> float | None:
+        """The accuracy of guessing, where it is the same for every task."""
+        return None
+
     @abstractmethod
     def loss(
-        self, outputs: Float[Tensor, "batch outputs"], answers: Float[Tensor, " batch"]
-    ) -> Float[Tensor, " batch"]:
-        """The loss of each example, >= 0."""
+        self, outputs: Float[Tensor, "*batch outputs"], answers: Float[Tensor, "*batch"]
+    ) -> Float[Tensor, "*batch"]:
+        """The loss of each answer, >= 0."""
 
     @abstractmethod
     def correct(
-        self, outputs: Float[Tensor, "batch outputs"], answers: Float[Tensor, " batch"]
-    ) -> Bool[Tensor, " batch"]:
-        """Which examples are answered right."""
+        self, outputs: Float[Tensor, "*batch outputs"], answers: Float[Tensor, "*batch"]
+    ) -> Bool[Tensor, "*batch"]:
+        """Which answers are right."""
 
 
 @dataclass(frozen=True)
@@ -62,16 +67,16 @@ class Real(Kind):
         return "mean_squared_error"
 
     def loss(
-        self, outputs: Float[Tensor, "batch 1"], answers: Float[Tensor, " batch"]
-    ) -> Float[Tensor, " batch"]:
-        return (outputs[:, 0] - answers).square()
+        self, outputs: Float[Tensor, "*batch 1"], answers: Float[Tensor, "*batch"]
+    ) -> Float[Tensor, "*batch"]:
+        return (outputs[..., 0] - answers).square()
 
     def correct(
-        self, outputs: Float[Tensor, "batch 1"], answers: Float[Tensor, " batch"]
-    ) -> Bool[Tensor, " batch"]:
-        return self._nearest(outputs[:, 0]) == self._nearest(answers)
+        self, outputs: Float[Tensor, "*batch 1"], answers: Float[Tensor, "*batch"]
+    ) -> Bool[Tensor, "*batch"]:
+        return self._nearest(outputs[..., 0]) == self._nearest(answers)
 
-    def _nearest(self, values: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
+    def _nearest(self, values: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
         return ((values - self.lowest) / self.spacing).round().clamp(0, self.count - 1)
 
 
@@ -87,15 +92,45 @@ class Binary(Kind):
     def loss_name(self) -> str:
         return "cross_entropy"
 
+    @property
+    def chance(self) -> float:
+        return 0.5
+
     def loss(
-        self, outputs: Float[Tensor, "batch 1"], answers: Float[Tensor, " batch"]
-    ) -> Float[Tensor, " batch"]:
-        return F.softplus(-outputs[:, 0] * answers)
+        self, outputs: Float[Tensor, "*batch 1"], answers: Float[Tensor, "*batch"]
+    ) -> Float[Tensor, "*batch"]:
+        return F.softplus(-outputs[..., 0] * answers)
 
     def correct(
-        self, outputs: Float[Tensor, "batch 1"], answers: Float[Tensor, " batch"]
-    ) -> Bool[Tensor, " batch"]:
-        return (outputs[:, 0] > 0) == (answers > 0)
+        self, outputs: Float[Tensor, "*batch 1"], answers: Float[Tensor, "*batch"]
+    ) -> Bool[Tensor, "*batch"]:
+        return (outputs[..., 0] > 0) == (answers > 0)
+
+
+@dataclass(frozen=True)
+class Classes(Kind):
+    """One of `count` classes, numbered from 0, scored by cross-entropy on a logit for each."""
+
+    count: int
+
+    @property
+    def outputs(self) -> int:
+        return self.count
+
+    @property
+    def loss_name(self) -> str:
+        return "cross_entropy"
+
+    def loss(
+        self, outputs: Float[Tensor, "*batch classes"], answers: Float[Tensor, "*batch"]
+    ) -> Float[Tensor, "*batch"]:
+        losses = F.cross_entropy(outputs.flatten(0, -2), answers.flatten().long(), reduction="none")
+        return losses.view(answers.shape)
+
+    def correct(
+        self, outputs: Float[Tensor, "*batch classes"], answers: Float[Tensor, "*batch"]
+    ) -> Bool[Tensor, "*batch"]:
+        return outputs.argmax(-1) == answers
 
 
 @dataclass(frozen=True)
@@ -127,6 +162,30 @@ class Problems:
     answers: Float[torch.Tensor, "count steps"]
 
 
+@dataclass(frozen=True)
+class Statements:
+    """How the problems of a task are written as statements, each of as many tokens.
+
+    The problems' `given["statements"]` [count, statements, tokens] holds the number of each
+    token's symbol; where steps belong to statements, `given["statement_of_step"]` [count, steps]
+    holds the number of the statement that each step is the value of. Both are of integers.
+
+    Attributes:
+        symbols: the vocabulary.
+        count: how many statements there are.
+        tokens: how many tokens make up each.
+        own: whether each step belongs to a statement.
+        punctuated: a statement with its punctuation: the number of the token in each place, or
+            the punctuation mark that stands there.
+    """
+
+    symbols: tuple[str, ...]
+    count: int
+    tokens: int
+    own: bool
+    punctuated: tuple[int | str, ...]
+
+
 class Task(Axis):
     """What is computed: named steps, the last of which is the final one."""
 
@@ -144,3 +203,8 @@ class Task(Axis):
     def distinct_inputs(self) -> int:
         """How many different inputs there are, to tell whether train and evaluation examples
         can be expected to be disjoint."""
+
+    @property
+    def statements(self) -> Statements | None:
+        """How its problems are written as statements of tokens, if they can be."""
+        return None
