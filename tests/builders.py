@@ -41,9 +41,9 @@ def learner_of(experiment: Experiment) -> Learner:
     return Learner(experiment, CPU)
 
 
-def layout_of(positions: int = 2, features: int = 6, outputs: tuple[int, ...] = (1,)) -> Layout:
-    """A layout with one step per read-out."""
-    return Layout(positions, features, outputs, tuple(range(len(outputs))))
+def layout_of(positions: int = 2, features: int = 6, outputs: int = 1, steps: int = 1) -> Layout:
+    """A layout of vectors with one answer per step, all read at the last position."""
+    return Layout(positions, features, outputs, tuple(range(steps)), answers_per_read=steps)
 
 
 def network_of(

@@ -5,6 +5,7 @@ or model is one new file in its package and nothing else.
 """
 
 import importlib
+import inspect
 import pkgutil
 from collections.abc import Iterator, Mapping
 from typing import Any, Self
@@ -28,9 +29,10 @@ class Frozen(BaseModel):
 
 
 def concrete_subclasses(base: type[Any]) -> Iterator[type[Any]]:
-    """Every subclass of `base`, at any depth."""
+    """Every subclass of `base` that can be made, at any depth."""
     for subclass in base.__subclasses__():
-        yield subclass
+        if not inspect.isabstract(subclass):
+            yield subclass
         yield from concrete_subclasses(subclass)
 
 

@@ -13,7 +13,7 @@ from waymarks.tasks import Problems, Task
 
 @dataclass(frozen=True)
 class Vectors:
-    """A sequence of vectors for every example.
+    """A sequence of vectors for every example, read at its last position.
 
     Attributes:
         vectors: [batch, positions, features].
@@ -44,33 +44,61 @@ class PrefixedVectors:
         return Vectors(torch.stack([self.beginnings[self.choice], self.rest], dim=1))
 
 
-Inputs = Vectors | PrefixedVectors
+@dataclass(frozen=True)
+class Tokens:
+    """A sequence of tokens for every example, and the positions at which answers are read.
+
+    Attributes:
+        tokens: [batch, positions], the number of each token's symbol.
+        read_at: [batch, reads], the positions read in each example.
+    """
+
+    tokens: Int[Tensor, "batch positions"]
+    read_at: Int[Tensor, "batch reads"]
+
+
+Inputs = Vectors | PrefixedVectors | Tokens
 
 
 @dataclass(frozen=True)
 class Layout:
     """The shape of what a model reads and puts out, under a format and a task.
 
+    Every position that is read puts out `answers_per_read` answers of `outputs` numbers each, in
+    all [batch, reads * answers_per_read, outputs]. A step of which the kind needs fewer numbers
+    is answered by the first of them.
+
     Attributes:
         positions: how long a sequence is.
-        features: how many numbers stand at each position.
-        outputs: the size of each read-out; all are read at the last position.
-        readout_of_step: for each step of the task, the number of the read-out that answers it.
+        features: how many numbers stand at each position; of tokens, how many symbols there are.
+        outputs: how many numbers answer the step that needs most.
+        answer_of_step: for each step of the task, the number of the answer that is its.
+        tokens: whether tokens stand at the positions, or vectors.
+        reads: how many positions of each example are read.
+        answers_per_read: how many answers are read at each of them.
     """
 
     positions: int
     features: int
-    outputs: tuple[int, ...]
-    readout_of_step: tuple[int, ...]
+    outputs: int
+    answer_of_step: tuple[int, ...]
+    tokens: bool = False
+    reads: int = 1
+    answers_per_read: int = 1
+
+    @property
+    def answers(self) -> int:
+        """How many answers are put out for each example."""
+        return self.reads * self.answers_per_read
 
 
 class Format(Axis):
     """How a problem is written down, and where each answer is read."""
 
     @property
-    @abstractmethod
     def asks_one_step(self) -> bool:
         """Whether the input names the one step that is asked, or all steps are always read."""
+        return False
 
     @abstractmethod
     def layout(self, task: Task) -> Layout:
@@ -81,10 +109,11 @@ class Format(Axis):
         """
 
     @abstractmethod
-    def write(self, problems: Problems, asked: Int[Tensor, " batch"]) -> Inputs:
+    def write(self, task: Task, problems: Problems, asked: Int[Tensor, " batch"]) -> Inputs:
         """Writes problems down.
 
         Args:
+            task: whose problems they are.
             problems: a batch of them.
             asked: the number of the step asked in each example, where one is asked.
         """

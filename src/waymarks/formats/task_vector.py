@@ -33,11 +33,11 @@ class TaskVector(Format):
             raise UserError(
                 f"format TaskVector names steps in {bits} places, too few for the task's"
             )
-        return Layout(
-            positions=2, features=bits, outputs=(1,), readout_of_step=(0,) * len(task.steps)
-        )
+        return Layout(positions=2, features=bits, outputs=1, answer_of_step=(0,) * len(task.steps))
 
-    def write(self, problems: Problems, asked: Int[Tensor, " batch"]) -> PrefixedVectors:
+    def write(
+        self, task: Task, problems: Problems, asked: Int[Tensor, " batch"]
+    ) -> PrefixedVectors:
         bits = problems.given["bits"]
         names = _one_hot_names(problems.answers.shape[1], bits.shape[1], bits.device)
         return PrefixedVectors(beginnings=names, choice=asked, rest=bits)

@@ -10,13 +10,13 @@ from waymarks.formats import Inputs, Layout
 
 
 class Network(nn.Module):
-    """A module that reads a format's inputs and puts out every read-out of the layout.
+    """A module that reads a format's inputs and puts out every answer of the layout.
 
-    `forward(inputs)` returns a list with one tensor [batch, outputs] per read-out.
+    `forward(inputs)` returns [batch, answers, outputs].
     """
 
     @abstractmethod
-    def forward(self, inputs: Inputs) -> list[Tensor]: ...
+    def forward(self, inputs: Inputs) -> Tensor: ...
 
     @abstractmethod
     def flops_per_example(self) -> int:
@@ -35,3 +35,13 @@ class Model(Axis):
         Raises:
             UserError: the model cannot read this layout.
         """
+
+
+def check_heads(width: int, heads: int) -> None:
+    """Refuses heads that cannot share a width.
+
+    Raises:
+        ValueError: the width is not a multiple of the heads.
+    """
+    if width % heads:
+        raise ValueError(f"width ({width}) is not a multiple of heads ({heads})")

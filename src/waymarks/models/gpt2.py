@@ -6,8 +6,8 @@ import torch
 from pydantic import Field, model_validator
 
 from waymarks.formats import Layout
-from waymarks.models.base import Model
-from waymarks.models.transformer import Transformer
+from waymarks.models.base import Model, check_heads
+from waymarks.models.transformer import Architecture, Transformer
 
 Size = Annotated[int, Field(ge=1, strict=True)]
 
@@ -27,11 +27,24 @@ class GPT2(Model):
 
     @model_validator(mode="after")
     def _heads_share_the_width(self) -> "GPT2":
-        if self.width % self.heads:
-            raise ValueError(f"width ({self.width}) is not a multiple of heads ({self.heads})")
+        check_heads(self.width, self.heads)
         return self
 
+    @property
+    def architecture(self) -> Architecture:
+        """Of the transformer that is built."""
+        return Architecture(
+            self.width,
+            self.depth,
+            self.heads,
+            causal=True,
+            pre_norm=True,
+            gelu="tanh",
+            epsilon=1e-5,
+            scaled=True,
+        )
+
     def build(self, layout: Layout, generator: torch.Generator) -> Transformer:
-        network = Transformer(layout, self.width, self.depth, self.heads)
+        network = Transformer(layout, self.architecture)
         network.initialise(generator)
         return network

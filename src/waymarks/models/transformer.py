@@ -1,7 +1,7 @@
-"""One compact transformer, in the shape of GPT-2: causal, pre-norm, learned positions.
+"""One compact transformer with learned positions: GPT-2's or BERT's, by its `Architecture`.
 
 Legend of shape letters: r rows (one per position that is computed), w width, b batch,
-p positions, h heads.
+p positions, h heads, q rows of which attention asks (all, or those that are read).
 
 Linear maps, norms and the MLP act on each position by itself, so a block sees a plain matrix of
 rows; only attention knows how the rows make up sequences. That is what lets a beginning that
@@ -10,14 +10,14 @@ many examples share be computed once: it is simply a row that is there once.
 
 import math
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from waymarks.formats import Inputs, Layout, PrefixedVectors
+from waymarks.formats import Inputs, Layout, PrefixedVectors, Tokens, Vectors
 from waymarks.models.base import Network
 
 GELU_SLOPE = 2 * math.sqrt(2 / math.pi)
@@ -59,24 +59,31 @@ class Mixing(Protocol):
 
 @dataclass(frozen=True)
 class WholeSequences:
-    """Causal attention where rows are [batch * positions], each example with all its own."""
+    """Attention where rows are [batch * positions], each example with all its own.
+
+    Attributes:
+        positions: how long a sequence is.
+        causal: whether a position sees only itself and those before it.
+    """
 
     positions: int
+    causal: bool = True
 
     def __call__(
         self,
-        queries: Float[Tensor, "r w"],
+        queries: Float[Tensor, "q w"],
         keys: Float[Tensor, "r w"],
         values: Float[Tensor, "r w"],
         heads: int,
-    ) -> Float[Tensor, "r w"]:
+    ) -> Float[Tensor, "q w"]:
         width = queries.shape[1]
+        batch = keys.shape[0] // self.positions
 
         def split(rows: Tensor) -> Tensor:
-            return rows.view(-1, self.positions, heads, width // heads).transpose(1, 2)
+            return rows.view(batch, -1, heads, width // heads).transpose(1, 2)
 
         mixed = F.scaled_dot_product_attention(
-            split(queries), split(keys), split(values), is_causal=True
+            split(queries), split(keys), split(values), is_causal=self.causal
         )
         return mixed.transpose(1, 2).reshape(-1, width)
 
@@ -115,50 +122,109 @@ class SharedBeginnings:
         return torch.cat([values[:choices], mixed])
 
 
-class Block(nn.Module):
-    """Attention and an MLP, each added to the stream, each reading it through a layer norm."""
+@dataclass(frozen=True)
+class Architecture:
+    """What tells one transformer from another.
 
-    def __init__(self, width: int, heads: int) -> None:
+    Attributes:
+        width: of the stream, a multiple of `heads`.
+        depth: how many blocks a position goes through.
+        heads: of attention, in each block.
+        causal: whether a position sees only itself and those before it.
+        pre_norm: whether a block reads the stream through a norm (and a last norm stands before
+            the read-out), or norms the stream after each addition (and before the first block).
+        gelu: GPT-2's approximation by a tanh, or BERT's exact one.
+        epsilon: of the norms.
+        shared: whether all blocks have the same weights.
+        scaled: whether maps that write into the stream are initialised smaller, as GPT-2's.
+    """
+
+    width: int
+    depth: int
+    heads: int
+    causal: bool
+    pre_norm: bool
+    gelu: Literal["tanh", "exact"]
+    epsilon: float
+    shared: bool = False
+    scaled: bool = False
+
+
+class Block(nn.Module):
+    """Attention and an MLP, each added to the stream, with a norm before or after each."""
+
+    def __init__(self, architecture: Architecture) -> None:
         super().__init__()
-        self.heads = heads
-        self.attention_norm = nn.LayerNorm(width)
+        width, epsilon = architecture.width, architecture.epsilon
+        self.heads = architecture.heads
+        self.pre_norm = architecture.pre_norm
+        self.activation = gelu if architecture.gelu == "tanh" else F.gelu
+        self.attention_norm = nn.LayerNorm(width, epsilon)
         self.attention_in = nn.Linear(width, 3 * width)
         self.attention_out = nn.Linear(width, width)
-        self.mlp_norm = nn.LayerNorm(width)
+        self.mlp_norm = nn.LayerNorm(width, epsilon)
         self.mlp_in = nn.Linear(width, 4 * width)
         self.mlp_out = nn.Linear(4 * width, width)
 
-    def forward(self, stream: Float[Tensor, "r w"], mixing: Mixing) -> Float[Tensor, "r w"]:
-        queries, keys, values = self.attention_in(self.attention_norm(stream)).chunk(3, dim=1)
-        stream = stream + self.attention_out(mixing(queries, keys, values, self.heads))
-        after: Tensor = stream + self.mlp_out(gelu(self.mlp_in(self.mlp_norm(stream))))
+    def forward(
+        self,
+        stream: Float[Tensor, "r w"],
+        mixing: Mixing,
+        wanted: Int[Tensor, " q"] | None = None,
+    ) -> Float[Tensor, "q w"]:
+        """The stream after the block, of the `wanted` rows alone where they are given."""
+        seen = self.attention_norm(stream) if self.pre_norm else stream
+        if wanted is None:
+            queries, keys, values = self.attention_in(seen).chunk(3, dim=1)
+        else:
+            width = stream.shape[1]
+            weight, bias = self.attention_in.weight, self.attention_in.bias
+            keys, values = F.linear(seen, weight[width:], bias[width:]).chunk(2, dim=1)
+            queries = F.linear(seen[wanted], weight[:width], bias[:width])
+            stream = stream[wanted]
+        attended = stream + self.attention_out(mixing(queries, keys, values, self.heads))
+        if self.pre_norm:
+            return attended + self._mlp(self.mlp_norm(attended))
+        attended = self.attention_norm(attended)
+        after: Tensor = self.mlp_norm(attended + self._mlp(attended))
         return after
+
+    def _mlp(self, rows: Float[Tensor, "q w"]) -> Float[Tensor, "q w"]:
+        out: Tensor = self.mlp_out(self.activation(self.mlp_in(rows)))
+        return out
 
 
 class Transformer(Network):
-    """Reads vectors through a linear map, and answers at the last position.
+    """Reads vectors through a linear map, or tokens, and answers where the layout says.
 
     Args:
         layout: what is read and put out.
-        width: of the stream, a multiple of `heads`.
-        depth: how many blocks.
-        heads: of attention, in each block.
+        architecture: of the blocks.
     """
 
-    def __init__(self, layout: Layout, width: int, depth: int, heads: int) -> None:
+    def __init__(self, layout: Layout, architecture: Architecture) -> None:
         super().__init__()
-        self.layout = layout
-        self.width, self.depth = width, depth
-        self.read_in = nn.Linear(layout.features, width)
+        self.layout, self.architecture = layout, architecture
+        width, epsilon = architecture.width, architecture.epsilon
+        if layout.tokens:
+            self.embedding = nn.Embedding(layout.features, width)
+        else:
+            self.read_in = nn.Linear(layout.features, width)
         self.positions = nn.Parameter(torch.empty(layout.positions, width))
-        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(depth))
-        self.final_norm = nn.LayerNorm(width)
-        self.readouts = nn.ModuleList(nn.Linear(width, size) for size in layout.outputs)
+        if not architecture.pre_norm:
+            self.first_norm = nn.LayerNorm(width, epsilon)
+        different = 1 if architecture.shared else architecture.depth
+        self.blocks = nn.ModuleList(Block(architecture) for _ in range(different))
+        if architecture.pre_norm:
+            self.final_norm = nn.LayerNorm(width, epsilon)
+        self.readout = nn.Linear(width, layout.answers_per_read * layout.outputs)
 
     @torch.no_grad()
     def initialise(self, generator: torch.Generator) -> None:
-        """As GPT-2 is: N(0, 0.02^2), biases 0, and the maps that write into the stream scaled
-        down by the square root of their number, 2 * depth (Radford et al. 2019, section 2.3)."""
+        """N(0, 0.02^2), biases 0, norms the identity, as GPT-2 and BERT are; where `scaled`, the
+        maps that write into the stream smaller by the square root of their number, 2 * depth
+        (Radford et al. 2019, section 2.3)."""
+        smaller = math.sqrt(2 * self.architecture.depth) if self.architecture.scaled else 1.0
         for name, parameter in self.named_parameters():
             if "norm" in name:
                 parameter.fill_(1.0 if name.endswith("weight") else 0.0)
@@ -166,34 +232,73 @@ class Transformer(Network):
                 parameter.zero_()
             else:
                 writes_into_stream = name.endswith(("attention_out.weight", "mlp_out.weight"))
-                scale = math.sqrt(2 * self.depth) if writes_into_stream else 1.0
+                scale = smaller if writes_into_stream else 1.0
                 parameter.normal_(std=0.02 / scale, generator=generator)
 
-    def forward(self, inputs: Inputs) -> list[Float[Tensor, "b _"]]:
+    def forward(self, inputs: Inputs) -> Float[Tensor, "b answers outputs"]:
         if isinstance(inputs, PrefixedVectors):
-            last = self._last_with_shared_beginnings(inputs)
+            read = self._second_with_shared_beginnings(inputs)
         else:
-            batch, positions, _ = inputs.vectors.shape
-            embedded = self.read_in(inputs.vectors) + self.positions
-            rows = embedded.view(batch * positions, self.width)
-            last = self.stream(rows, WholeSequences(positions))[positions - 1 :: positions]
-        answer = self.final_norm(last)
-        return [readout(answer) for readout in self.readouts]
+            read = self._read_rows(inputs)
+        if self.architecture.pre_norm:
+            read = self.final_norm(read)
+        answers: Tensor = self.readout(read)
+        return answers.view(-1, self.layout.answers, self.layout.outputs)
 
-    def _last_with_shared_beginnings(self, inputs: PrefixedVectors) -> Float[Tensor, "b w"]:
+    def _read_rows(self, inputs: Vectors | Tokens) -> Float[Tensor, "q w"]:
+        """The rows at the positions that are read, after all blocks.
+
+        Where every position sees all others, the last block computes no other rows.
+        """
+        if isinstance(inputs, Tokens):
+            embedded = self.embedding(inputs.tokens) + self.positions
+            read_at = inputs.read_at
+        else:
+            embedded = self.read_in(inputs.vectors) + self.positions
+            read_at = torch.full_like(embedded[:, :1, 0], embedded.shape[1] - 1, dtype=torch.int64)
+        batch, positions, width = embedded.shape
+        starts = torch.arange(0, batch * positions, positions, device=embedded.device)
+        wanted = (starts[:, None] + read_at).flatten()
+        rows = embedded.view(batch * positions, width)
+        causal = self.architecture.causal
+        if causal:
+            return self.stream(rows, WholeSequences(positions))[wanted]
+        return self.stream(rows, WholeSequences(positions, causal), wanted)
+
+    def _second_with_shared_beginnings(self, inputs: PrefixedVectors) -> Float[Tensor, "b w"]:
         choices = inputs.beginnings.shape[0]
+        if not self.architecture.causal:
+            return self._read_rows(inputs.written_out())
         firsts = self.read_in(inputs.beginnings) + self.positions[0]
         seconds = self.read_in(inputs.rest) + self.positions[1]
         one_hot = F.one_hot(inputs.choice, choices).to(seconds.dtype)
         return self.stream(torch.cat([firsts, seconds]), SharedBeginnings(one_hot))[choices:]
 
-    def stream(self, rows: Float[Tensor, "r w"], mixing: Mixing) -> Float[Tensor, "r w"]:
-        """The rows after all blocks, before the final norm."""
-        for block in self.blocks:
-            rows = block(rows, mixing)
+    def stream(
+        self,
+        rows: Float[Tensor, "r w"],
+        mixing: Mixing,
+        wanted: Int[Tensor, " q"] | None = None,
+    ) -> Float[Tensor, "q w"]:
+        """The rows after all blocks, or the `wanted` ones, before the final norm."""
+        if not self.architecture.pre_norm:
+            rows = self.first_norm(rows)
+        last = self.architecture.depth - 1
+        for number in range(last + 1):
+            block = self.blocks[0 if self.architecture.shared else number]
+            rows = block(rows, mixing, wanted if number == last else None)
         return rows
 
     def flops_per_example(self) -> int:
-        """Of one row per example through every linear map: what is shared costs nothing more."""
-        weights = self.layout.features * self.width + 12 * self.depth * self.width**2
-        return 2 * (weights + sum(size * self.width for size in self.layout.outputs))
+        """What is shared between examples costs nothing more, and a row that nobody reads
+        nothing in the last block. Of vectors in the two positions of a `PrefixedVectors`,
+        attention's own products are left out: they are one in a thousand."""
+        layout, width, depth = self.layout, self.architecture.width, self.architecture.depth
+        head = layout.answers * layout.outputs * width
+        if not layout.tokens:
+            return 2 * (layout.features * width + 12 * depth * width**2 + head)
+        positions = layout.positions
+        asked = positions if self.architecture.causal else layout.reads
+        maps = 12 * (depth - 1) * positions + 2 * positions + 10 * asked
+        attention = 2 * positions * ((depth - 1) * positions + asked)
+        return 2 * (maps * width**2 + attention * width + head)

@@ -18,8 +18,8 @@ from waymarks.axes import Frozen
 from waymarks.errors import RunFailed, UserError, from_validation, unknown_name
 from waymarks.studies.experiment import SCHEMA, Experiment
 from waymarks.studies.provenance import now, provenance
-from waymarks.studies.run import EXPERIMENT, METRICS, Run, write_json
-from waymarks.training import Diverged, Evaluated, Learner, train
+from waymarks.studies.run import EXPERIMENT, METRICS, TEST, Run, write_json
+from waymarks.training import Diverged, Evaluated, Learner, Tested, train
 from waymarks.training.checkpoints import save_checkpoint, whole_checkpoints, write_atomically
 from waymarks.training.memory import keep_freed_memory
 
@@ -217,6 +217,8 @@ def _follow(
                 metrics = event.metrics
                 lines.write(json.dumps(metrics) + "\n")
                 lines.flush()
+            if isinstance(event, Tested):
+                write_json(run.folder / TEST, event.scores)
             moment = time.monotonic()
             if moment - saved_at >= execution.checkpoint_seconds and learner.update:
                 if learner.first_bad_update() is None:

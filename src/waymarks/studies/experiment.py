@@ -48,6 +48,12 @@ class Experiment(Frozen):
             self.format.layout(self.task)
         except UserError as error:
             raise ValueError(str(error)) from error
+        if self.format.asks_one_step and not self.supervision.reveals_one_step:
+            raise ValueError(
+                f"format {type(self.format).__name__} answers one step of each example, and "
+                f"supervision {type(self.supervision).__name__} reveals more; use FinalOnly, "
+                "AskOne, or a format that answers all steps, such as ClsToken"
+            )
         return self
 
     @classmethod

@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
 State = Literal["waiting", "running", "finished", "diverged", "interrupted"]
 
-EXPERIMENT, METRICS, STATUS, LOCK = "experiment.json", "metrics.jsonl", "status.json", ".lock"
+EXPERIMENT, METRICS, STATUS, TEST, LOCK = (
+    "experiment.json",
+    "metrics.jsonl",
+    "status.json",
+    "test.json",
+    ".lock",
+)
 
 
 @dataclass(frozen=True)
@@ -102,7 +108,19 @@ class Run:
     def is_finished(self) -> bool:
         """Whether it came to its end, and all its evaluations are there to show it."""
         status = self.status
-        return status.get("state") == "finished" and len(self.metrics()) >= status["evaluations"]
+        if status.get("state") != "finished" or len(self.metrics()) < status["evaluations"]:
+            return False
+        return not self.experiment.training.test_examples or self.test is not None
+
+    @property
+    def test(self) -> dict[str, Any] | None:
+        """What the test stream showed at the end: every step's accuracy and loss, the `update`
+        of the weights that were tested; None where it has not been looked at."""
+        try:
+            scores = json.loads((self.folder / TEST).read_text())
+        except (OSError, ValueError):
+            return None
+        return scores if isinstance(scores, dict) else None
 
     def lock(self) -> filelock.BaseFileLock:
         """The lock that a process holds while it trains this run; it goes with the process."""

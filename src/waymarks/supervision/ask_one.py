@@ -45,6 +45,10 @@ class AskOne(Supervision):
     def _tag_with_type(self, handler: Any) -> dict[str, Any]:
         return {"type": "AskOne", **self.shares}
 
+    @property
+    def reveals_one_step(self) -> bool:
+        return True
+
     def check(self, task: Task) -> None:
         names = [step.name for step in task.steps]
         for name in self.shares:
@@ -59,3 +63,6 @@ class AskOne(Supervision):
         uniform = torch.rand(count, dtype=torch.float64, device=rng.device, generator=rng.generator)
         asked = torch.bucketize(uniform, upper_ends, right=True)
         return Revealed(F.one_hot(asked, len(task.steps)).bool(), asked)
+
+    def labels_per_example(self, task: Task) -> float:
+        return 1.0

@@ -3,7 +3,8 @@
 from abc import abstractmethod
 from dataclasses import dataclass
 
-from jaxtyping import Bool, Int
+import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from waymarks.axes import Axis
@@ -27,6 +28,11 @@ class Revealed:
 class Supervision(Axis):
     """A distribution over the revealed mask."""
 
+    @property
+    @abstractmethod
+    def reveals_one_step(self) -> bool:
+        """Whether each example is told the answer of the step asked, and no other."""
+
     @abstractmethod
     def check(self, task: Task) -> None:
         """Whether it can supervise `task`.
@@ -38,3 +44,22 @@ class Supervision(Axis):
     @abstractmethod
     def reveal(self, task: Task, count: int, rng: Rng) -> Revealed:
         """Draws what is revealed of `count` examples, on `rng.device`."""
+
+    @abstractmethod
+    def labels_per_example(self, task: Task) -> float:
+        """How many labels of an example are revealed, on average."""
+
+    def labels(
+        self, answers: Float[Tensor, "batch steps"], rng: Rng
+    ) -> Float[Tensor, "batch steps"]:
+        """What the learner is told where it is told something: the answers, unless a regime
+        tells something else."""
+        return answers
+
+
+def reveal_final(task: Task, count: int, rng: Rng) -> Revealed:
+    """Reveals the final step of every example and nothing else."""
+    final = len(task.steps) - 1
+    mask = torch.zeros(count, len(task.steps), dtype=torch.bool, device=rng.device)
+    mask[:, final] = True
+    return Revealed(mask, torch.full((count,), final, device=rng.device))

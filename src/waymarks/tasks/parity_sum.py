@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from waymarks.randomness import Rng
-from waymarks.tasks.base import Binary, Problems, Real, Step, Task
+from waymarks.tasks.base import Binary, Problems, Real, Statements, Step, Task
 
 
 class ParitySum(Task):
@@ -56,6 +56,10 @@ class ParitySum(Task):
         )
 
     @property
+    def statements(self) -> Statements:
+        return Statements(("-", "+"), count=self.bits, tokens=1, own=False, punctuated=(0,))
+
+    @property
     def distinct_inputs(self) -> int:
         return int(2**self.bits)
 
@@ -69,7 +73,8 @@ class ParitySum(Task):
         total = bits @ self.hidden_subset(rng)
         minus_ones = (self.subset - total) / 2
         parity = 1 - 2 * (minus_ones % 2)
-        return Problems({"bits": bits}, torch.stack([total / self.bits, parity], dim=1))
+        given = {"bits": bits, "statements": (bits > 0).to(torch.uint8)[:, :, None]}
+        return Problems(given, torch.stack([total / self.bits, parity], dim=1))
 
 
 def fair_signs(count: int, width: int, rng: Rng) -> Float[Tensor, "count width"]:

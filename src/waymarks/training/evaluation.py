@@ -1,6 +1,7 @@
 """How well each step is answered on held-out examples."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -9,14 +10,21 @@ from waymarks.formats import Format
 from waymarks.models import Network
 from waymarks.randomness import Rng
 from waymarks.tasks import Problems, Task
+from waymarks.training.objective import answered
 
-CHUNK = 1024
-"""Examples in one forward pass: large enough to be fast, small enough to stay in the cache."""
+CHUNK = 2048
+"""Positions in one forward pass: large enough to be fast, small enough to stay in the cache."""
+
+Stream = Literal["evaluation", "test"]
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """The examples that a run is evaluated on, drawn once from the stream `evaluation`."""
+    """Examples that are not trained on, drawn once.
+
+    Those of the stream `evaluation` are looked at as a run goes on, and whatever is chosen (a
+    learning rate, the weights that are kept) is chosen by them; those of `test` only at its end.
+    """
 
     task: Task
     format: Format
@@ -24,10 +32,16 @@ class HeldOut:
 
     @classmethod
     def of(
-        cls, task: Task, format: Format, examples: int, seed: int, device: torch.device
+        cls,
+        task: Task,
+        format: Format,
+        examples: int,
+        seed: int,
+        device: torch.device,
+        stream: Stream = "evaluation",
     ) -> "HeldOut":
         """Draws `examples` examples of `task` on `device`."""
-        rng = Rng.of(seed, "evaluation", 0, device)
+        rng = Rng.of(seed, stream, 0, device)
         return cls(task, format, task.sample(examples, rng))
 
     @torch.no_grad()
@@ -36,29 +50,46 @@ class HeldOut:
 
         Where the input names the step that is asked, each step is asked of every example.
         """
-        layout = self.format.layout(self.task)
         steps = self.task.steps
+        asked = range(len(steps)) if self.format.asks_one_step else [len(steps) - 1]
         examples = self.problems.answers.shape[0]
         correct = self.problems.answers.new_zeros(len(steps))
         losses = self.problems.answers.new_zeros(len(steps))
-        for start in range(0, examples, CHUNK):
-            chunk = self._chunk(start)
-            outputs: list[Tensor] = []
-            for number, step in enumerate(steps):
-                if self.format.asks_one_step or not outputs:
-                    asked = torch.full_like(chunk.answers[:, 0], number, dtype=torch.int64)
-                    outputs = network(self.format.write(chunk, asked))
-                output = outputs[layout.readout_of_step[number]].float()
-                answers = chunk.answers[:, number]
-                correct[number] += step.kind.correct(output, answers).sum()
-                losses[number] += step.kind.loss(output, answers).sum()
+        at_once = max(1, CHUNK // self.format.layout(self.task).positions)
+        for start in range(0, examples, at_once):
+            chunk = self._chunk(start, at_once)
+            for step in asked:
+                right, loss = self._scores(network, chunk, step)
+                if self.format.asks_one_step:
+                    right, loss = (_alone(scores, step) for scores in (right, loss))
+                correct += right
+                losses += loss
         scores: dict[str, float] = {}
         for step, right, loss in zip(steps, correct.tolist(), losses.tolist(), strict=True):
             scores[f"{step.name}.accuracy"] = right / examples
             scores[f"{step.name}.{step.kind.loss_name}"] = loss / examples
         return scores
 
-    def _chunk(self, start: int) -> Problems:
-        rows = slice(start, start + CHUNK)
+    def _scores(self, network: Network, chunk: Problems, asked: int) -> tuple[Tensor, Tensor]:
+        """How many answers to each step are right, and their losses added up: [steps] each."""
+        steps, layout = self.task.steps, self.format.layout(self.task)
+        question = torch.full_like(chunk.answers[:, 0], asked, dtype=torch.int64)
+        outputs = network(self.format.write(self.task, chunk, question))
+        right, losses = (chunk.answers.new_zeros(len(steps)) for _ in range(2))
+        for kind, numbers, output in answered(outputs, steps, layout):
+            answers = chunk.answers[:, numbers]
+            right[numbers] = kind.correct(output, answers).sum(0).to(right.dtype)
+            losses[numbers] = kind.loss(output, answers).sum(0)
+        return right, losses
+
+    def _chunk(self, start: int, examples: int) -> Problems:
+        rows = slice(start, start + examples)
         given = {name: tensor[rows] for name, tensor in self.problems.given.items()}
         return Problems(given, self.problems.answers[rows])
+
+
+def _alone(scores: Tensor, step: int) -> Tensor:
+    """The scores of one step, and 0 for all others."""
+    alone = torch.zeros_like(scores)
+    alone[step] = scores[step]
+    return alone

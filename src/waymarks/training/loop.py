@@ -9,8 +9,8 @@ from typing import cast
 import torch
 
 from waymarks.models import Network
-from waymarks.randomness import Rng
-from waymarks.training.evaluation import HeldOut
+from waymarks.training.evaluation import HeldOut, Stream
+from waymarks.training.examples import Batch, examples_of
 from waymarks.training.learner import Experiment, Learner
 from waymarks.training.objective import revealed_loss
 
@@ -47,9 +47,20 @@ class Evaluated:
     final_step_solved: bool
 
 
+@dataclass(frozen=True)
+class Tested:
+    """The examples of the test stream were looked at, once, after the last update.
+
+    Attributes:
+        scores: the update of the weights that were tested, how many examples, and every step's.
+    """
+
+    scores: dict[str, float | int]
+
+
 def train(
     experiment: Experiment, learner: Learner, *, compile: bool = False
-) -> Iterator[Updated | Evaluated]:
+) -> Iterator[Updated | Evaluated | Tested]:
     """Trains `learner` from where it stands to the end of the experiment.
 
     Between two events `learner` is whole: it can be written down, and what goes on from there is
@@ -62,52 +73,63 @@ def train(
 
     Yields:
         `Evaluated` before the first update, after every `evaluate_every` and after the last;
-        `Updated` after all others.
+        `Updated` after all others; `Tested` at the very end, where the experiment tests.
 
     Raises:
         Diverged: a loss was not finite; noticed at the next evaluation.
     """
     training = experiment.training
     device = learner.labels_seen.device
-    held_out = HeldOut.of(
-        experiment.task, experiment.format, training.evaluation_examples, experiment.seed, device
-    )
+    examples = examples_of(experiment, device)
+    held_out = _held_out(experiment, training.evaluation_examples, device, "evaluation")
     network = cast(Network, torch.compile(learner.network)) if compile else learner.network
     started = time.perf_counter()
     if learner.update == 0:
         yield _evaluated(experiment, learner, held_out, started)
     while learner.update < training.updates and not _is_over(experiment, learner):
         started = time.perf_counter()
-        _one_update(experiment, learner, network)
+        _one_update(experiment, learner, network, examples.batch(learner.update))
         if learner.update % training.evaluate_every == 0 or learner.update == training.updates:
             yield _evaluated(experiment, learner, held_out, started)
         else:
             learner.seconds += time.perf_counter() - started
             yield Updated(learner.update)
+    if training.test_examples:
+        yield _tested(experiment, learner, device)
 
 
-def _one_update(experiment: Experiment, learner: Learner, network: Network) -> None:
+def _held_out(
+    experiment: Experiment, examples: int, device: torch.device, stream: Stream
+) -> HeldOut:
+    task, format = experiment.task, experiment.format
+    return HeldOut.of(task, format, examples, experiment.seed, device, stream)
+
+
+def _one_update(experiment: Experiment, learner: Learner, network: Network, batch: Batch) -> None:
     task, format, training = experiment.task, experiment.format, experiment.training
     device = learner.labels_seen.device
-    rng = Rng.of(experiment.seed, "train", learner.update, device)
-    problems = task.sample(training.batch_size, rng)
-    revealed = experiment.supervision.reveal(task, training.batch_size, rng)
-    inputs = format.write(problems, revealed.asked)
+    inputs = format.write(task, batch.problems, batch.revealed.asked)
     half = training.precision == "bfloat16"
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=half):
         outputs = network(inputs)
-    loss = revealed_loss(outputs, problems.answers, revealed.mask, task.steps, format.layout(task))
+    loss = revealed_loss(
+        outputs, batch.labels, batch.revealed.mask, task.steps, format.layout(task)
+    )
     learner.optimiser.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
+    for group in learner.optimiser.param_groups:
+        group["lr"] = training.learning_rate_at(learner.update)
     learner.optimiser.step()
     learner.window[learner.update % len(learner.window)] = loss.detach()
-    learner.labels_seen += revealed.mask.sum(0)
+    learner.labels_seen += batch.newly_told
     learner.update += 1
 
 
 def _is_over(experiment: Experiment, learner: Learner) -> bool:
     training = experiment.training
-    return training.stop_when_solved and learner.solved_in_a_row >= training.solved_evaluations
+    solved = learner.solved_in_a_row >= training.solved_evaluations
+    given_up = training.patience is not None and learner.since_best >= training.patience
+    return given_up or (training.stop_when_solved and solved)
 
 
 def _evaluated(
@@ -118,8 +140,8 @@ def _evaluated(
         raise Diverged(bad)
     training, steps = experiment.training, experiment.task.steps
     scores = held_out.evaluate(learner.network)
-    good = scores[f"{steps[-1].name}.accuracy"] >= training.solved_accuracy
-    learner.solved_in_a_row = learner.solved_in_a_row + 1 if good else 0
+    accuracy = scores[f"{steps[-1].name}.accuracy"]
+    learner.note(accuracy, solved=accuracy >= training.solved_accuracy)
     mean_loss = float(learner.losses_since_evaluation().double().mean())
     learner.seconds += time.perf_counter() - started
     examples = learner.update * training.batch_size
@@ -134,3 +156,12 @@ def _evaluated(
         metrics[f"{step.name}.labels_seen"] = labels
     metrics.update(scores)
     return Evaluated(metrics, learner.solved_in_a_row >= training.solved_evaluations)
+
+
+def _tested(experiment: Experiment, learner: Learner, device: torch.device) -> Tested:
+    training = experiment.training
+    held_out = _held_out(experiment, training.test_examples, device, "test")
+    with learner.with_best_weights():
+        scores = held_out.evaluate(learner.network)
+    update = learner.best_update if training.keep_best else learner.update
+    return Tested({"update": update, "examples": training.test_examples, **scores})

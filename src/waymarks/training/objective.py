@@ -1,18 +1,41 @@
 """What is minimised: the mean loss of the labels that were revealed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from functools import lru_cache
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from waymarks.formats import Layout
-from waymarks.tasks import Step
+from waymarks.tasks import Kind, Step
+
+
+@lru_cache(maxsize=64)
+def steps_by_kind(steps: tuple[Step, ...]) -> dict[Kind, list[int]]:
+    """The numbers of the steps of each kind, which are scored together."""
+    numbers: dict[Kind, list[int]] = {}
+    for number, step in enumerate(steps):
+        numbers.setdefault(step.kind, []).append(number)
+    return numbers
+
+
+def answered(
+    outputs: Float[Tensor, "batch answers outputs"], steps: tuple[Step, ...], layout: Layout
+) -> Iterator[tuple[Kind, list[int], Float[Tensor, "batch alike numbers"]]]:
+    """What a network put out, for the steps of each kind together.
+
+    Yields:
+        The kind, the numbers of its steps, and the numbers that answer each of them.
+    """
+    for kind, numbers in steps_by_kind(steps).items():
+        places = [layout.answer_of_step[number] for number in numbers]
+        yield kind, numbers, outputs[:, places, : kind.outputs].float()
 
 
 def revealed_loss(
-    outputs: Sequence[Tensor],
-    answers: Float[Tensor, "batch steps"],
+    outputs: Float[Tensor, "batch answers outputs"],
+    labels: Float[Tensor, "batch steps"],
     mask: Bool[Tensor, "batch steps"],
     steps: tuple[Step, ...],
     layout: Layout,
@@ -22,14 +45,13 @@ def revealed_loss(
     The loss of a hidden label is exactly zero, and so is its gradient.
 
     Args:
-        outputs: one [batch, outputs] per read-out of the layout.
-        answers: the whole trace, hidden labels included.
+        outputs: every answer of the layout.
+        labels: of every step, hidden ones included.
         mask: which labels may be seen.
     """
-    total = answers.new_zeros(())
-    for number, step in enumerate(steps):
-        seen = mask[:, number]
-        output = outputs[layout.readout_of_step[number]].float()
-        losses = step.kind.loss(output, torch.where(seen, answers[:, number], 0.0))
+    total = labels.new_zeros(())
+    for kind, numbers, output in answered(outputs, steps, layout):
+        seen = mask[:, numbers]
+        losses = kind.loss(output, torch.where(seen, labels[:, numbers], 0.0))
         total = total + torch.where(seen, losses, 0.0).sum()
     return total / mask.sum().clamp(min=1)

@@ -1,8 +1,9 @@
 """How long and how a network is trained: plain data."""
 
+import math
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from waymarks.axes import Frozen
 
@@ -18,14 +19,26 @@ class Training(Frozen):
 
     Attributes:
         updates: at most so many updates of the weights.
-        batch_size: examples in an update, each of them new.
-        learning_rate: of Adam, which has betas .9 and .999 and epsilon 1e-8.
+        batch_size: examples in an update.
+        dataset_examples: how many examples are drawn once and read again and again, in a new
+            order each time; unless given, every example of every update is new.
+        learning_rate: of Adam, which has betas .9 and .999 and epsilon 1e-8; its highest where
+            it follows a schedule.
+        weight_decay: decoupled, of all parameters (AdamW).
+        schedule: `constant`, or `cosine`: falls to 0 at the last update.
+        warmup: over how many updates the learning rate first rises from 0.
         precision: of the forward and backward pass; weights and Adam's state are float32.
         evaluate_every: updates from one evaluation to the next.
         evaluation_examples: how many held-out examples, the same ones every time.
         solved_accuracy, solved_evaluations: a step is solved at the first evaluation from which
             its accuracy stays at or above the one for as many evaluations as the other.
         stop_when_solved: whether to end once the final step is solved.
+        patience: after how many evaluations without a new best accuracy of the final step to
+            end; never for that reason unless given.
+        keep_best: whether the weights of the evaluation with the best accuracy of the final step
+            are kept beside the newest, and tested.
+        test_examples: how many examples, drawn apart from those of the evaluations, are looked
+            at once, at the end.
     """
 
     updates: Count = 100_000
@@ -37,3 +50,30 @@ class Training(Frozen):
     solved_accuracy: Annotated[float, Field(gt=0, le=1)] = 0.99
     solved_evaluations: Count = 3
     stop_when_solved: bool = True
+    dataset_examples: Count | None = None
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    schedule: Literal["constant", "cosine"] = "constant"
+    warmup: Annotated[int, Field(ge=0, strict=True)] = 0
+    patience: Count | None = None
+    keep_best: bool = False
+    test_examples: Annotated[int, Field(ge=0, strict=True)] = 0
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Training":
+        if self.dataset_examples is not None and self.dataset_examples < self.batch_size:
+            raise ValueError(
+                f"dataset_examples ({self.dataset_examples}) is smaller than "
+                f"batch_size ({self.batch_size})"
+            )
+        if self.warmup and self.warmup >= self.updates:
+            raise ValueError(f"warmup ({self.warmup}) leaves none of {self.updates} updates")
+        return self
+
+    def learning_rate_at(self, update: int) -> float:
+        """The learning rate of an update, counted from 0."""
+        if update < self.warmup:
+            return self.learning_rate * (update + 1) / (self.warmup + 1)
+        if self.schedule == "constant":
+            return self.learning_rate
+        done = (update - self.warmup) / (self.updates - self.warmup)
+        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
