@@ -205,6 +205,6 @@ class Task(Axis):
         can be expected to be disjoint."""
 
     @property
-    def statements(self) -> Statements | None:
+    def notation(self) -> Statements | None:
         """How its problems are written as statements of tokens, if they can be."""
         return None
