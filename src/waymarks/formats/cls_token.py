@@ -14,10 +14,10 @@ class ClsToken(StatementFormat):
     (paper, section 3.3). A causal model sees nothing there: it is for BERT and its like."""
 
     def layout(self, task: Task) -> Layout:
-        statements = self.statements_of(task)
+        notation = self.notation_of(task)
         steps = len(task.steps)
         return Layout(
-            positions=1 + statements.count * len(self.places(task)),
+            positions=1 + notation.count * len(self.places(task)),
             features=len(self.symbols(task)),
             outputs=max(step.kind.outputs for step in task.steps),
             answer_of_step=tuple(range(steps)),

@@ -24,28 +24,28 @@ class StatementFormat(Format):
 
     punctuation: bool = False
 
-    def statements_of(self, task: Task) -> Statements:
+    def notation_of(self, task: Task) -> Statements:
         """How the task's problems are written.
 
         Raises:
             UserError: they cannot be written as statements.
         """
-        if task.statements is None:
+        if task.notation is None:
             raise UserError(
                 f"format {type(self).__name__} writes statements of tokens, "
                 f"and {type(task).__name__} has none"
             )
-        return task.statements
+        return task.notation
 
     def places(self, task: Task) -> tuple[int | str, ...]:
         """What stands in each place of a statement: the number of a token, or a mark."""
-        statements = self.statements_of(task)
-        return statements.punctuated if self.punctuation else tuple(range(statements.tokens))
+        notation = self.notation_of(task)
+        return notation.punctuated if self.punctuation else tuple(range(notation.tokens))
 
     def symbols(self, task: Task) -> tuple[str, ...]:
         """The vocabulary: the task's symbols, `[CLS]`, and the marks that are written."""
         marks = dict.fromkeys(place for place in self.places(task) if isinstance(place, str))
-        return (*self.statements_of(task).symbols, CLS, *marks)
+        return (*self.notation_of(task).symbols, CLS, *marks)
 
     def write_statements(
         self, task: Task, problems: Problems

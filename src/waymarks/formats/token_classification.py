@@ -14,15 +14,15 @@ class TokenClassification(StatementFormat):
     (paper, sections 3.2 and 3.3)."""
 
     def layout(self, task: Task) -> Layout:
-        statements = self.statements_of(task)
-        if not statements.own:
+        notation = self.notation_of(task)
+        if not notation.own:
             raise UserError(
                 f"format TokenClassification reads each step at its own statement, "
                 f"and the steps of {type(task).__name__} have none; use ClsToken"
             )
         steps = len(task.steps)
         return Layout(
-            positions=statements.count * len(self.places(task)),
+            positions=notation.count * len(self.places(task)),
             features=len(self.symbols(task)),
             outputs=max(step.kind.outputs for step in task.steps),
             answer_of_step=tuple(range(steps)),

@@ -56,7 +56,7 @@ class ParitySum(Task):
         )
 
     @property
-    def statements(self) -> Statements:
+    def notation(self) -> Statements:
         return Statements(("-", "+"), count=self.bits, tokens=1, own=False, punctuated=(0,))
 
     @property

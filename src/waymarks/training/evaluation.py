@@ -58,16 +58,16 @@ class HeldOut:
         at_once = max(1, CHUNK // self.format.layout(self.task).positions)
         for start in range(0, examples, at_once):
             chunk = self._chunk(start, at_once)
-            for step in asked:
-                right, loss = self._scores(network, chunk, step)
+            for number in asked:
+                right, loss = self._scores(network, chunk, number)
                 if self.format.asks_one_step:
-                    right, loss = (_alone(scores, step) for scores in (right, loss))
+                    right, loss = _alone(right, number), _alone(loss, number)
                 correct += right
                 losses += loss
         scores: dict[str, float] = {}
-        for step, right, loss in zip(steps, correct.tolist(), losses.tolist(), strict=True):
-            scores[f"{step.name}.accuracy"] = right / examples
-            scores[f"{step.name}.{step.kind.loss_name}"] = loss / examples
+        for step, hits, total in zip(steps, correct.tolist(), losses.tolist(), strict=True):
+            scores[f"{step.name}.accuracy"] = hits / examples
+            scores[f"{step.name}.{step.kind.loss_name}"] = total / examples
         return scores
 
     def _scores(self, network: Network, chunk: Problems, asked: int) -> tuple[Tensor, Tensor]:
@@ -88,8 +88,8 @@ class HeldOut:
         return Problems(given, self.problems.answers[rows])
 
 
-def _alone(scores: Tensor, step: int) -> Tensor:
+def _alone(scores: Tensor, number: int) -> Tensor:
     """The scores of one step, and 0 for all others."""
     alone = torch.zeros_like(scores)
-    alone[step] = scores[step]
+    alone[number] = scores[number]
     return alone
