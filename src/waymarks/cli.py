@@ -95,15 +95,30 @@ def demo(
     epilog=_example(
         "waymarks reproduce fig1-right --scale laptop",
         "waymarks reproduce fig1-left --scale paper --seeds 1 --jobs 2 --out fig1-left",
+        "waymarks reproduce fig3-right --controls",
         "waymarks reproduce fig1-right --set training.learning_rate=1e-3",
     )
 )
 def reproduce(
-    recipe: Annotated[str, typer.Argument(help="fig1-left or fig1-right.")],
+    recipe: Annotated[
+        str,
+        typer.Argument(
+            help="The figure: fig1-left, fig1-right (parities), fig2-left, fig2-right (LEGO), "
+            "fig3-left or fig3-right (programs)."
+        ),
+    ],
     scale: Annotated[
         str, typer.Option(help="paper: the paper's sizes; laptop: minutes on two cores.")
     ] = "laptop",
     seeds: Seeds = 3,
+    controls: Annotated[
+        bool,
+        typer.Option(
+            "--controls",
+            help="Also run what else could explain the gain: intermediate labels shuffled, as "
+            "many final labels instead, as much compute.",
+        ),
+    ] = False,
     jobs: Jobs = None,
     out: Out = None,
     device: Device = "auto",
@@ -114,8 +129,11 @@ def reproduce(
 ) -> None:
     """Runs the study behind a figure of the paper; goes on where an earlier call stopped."""
     from waymarks.recipes import study_named
+    from waymarks.studies import with_controls
 
     study = study_named(recipe, scale, tuple(range(seeds)))
+    if controls:
+        study = with_controls(study)
     for field, value in map(_assignment, set or []):
         study = study.with_field(field, value)
     execution = _execution(device=device, compile=compile, threads=threads)

@@ -1,8 +1,19 @@
 """Studies that two cores finish in minutes. Every public function here is a recipe."""
 
-from waymarks.models import GPT2
+from fractions import Fraction
+
+from waymarks.models import BERT, GPT2
 from waymarks.recipes.parity import parity_experiment
+from waymarks.recipes.steps import (
+    code_experiment,
+    code_study,
+    curriculum_study,
+    lego_experiment,
+    lego_study,
+    sparse_study,
+)
 from waymarks.studies import Arm, Claim, Experiment, Solves, StaysBelow, Study
+from waymarks.tasks import Lego
 from waymarks.training import Training
 
 
@@ -66,6 +77,61 @@ def fig1_right(seeds: tuple[int, ...] = (0, 1, 2)) -> Study:
                 StaysBelow(arm=names[0.0], step="parity"),
             ),
         ),
+    )
+
+
+def fig2_left(seeds: tuple[int, ...] = (0, 1, 2)) -> Study:
+    """LEGO chains of 6 variables with a small BERT of shared layers: single against multi-label."""
+    return lego_study("fig2-left, laptop scale", _lego(shared_layers=True), seeds)
+
+
+def fig2_right(seeds: tuple[int, ...] = (0, 1, 2)) -> Study:
+    """The order in which a small BERT learns the variables of a LEGO chain."""
+    return curriculum_study("fig2-right, laptop scale", _lego(shared_layers=True), seeds)
+
+
+def fig3_left(seeds: tuple[int, ...] = (0, 1, 2)) -> Study:
+    """Programs of 5 statements with a small BERT, read at [CLS]: p = 0 against about 3%."""
+    base = code_experiment(5, _small_bert(depth=4), _code_training(), at_cls=True)
+    return sparse_study("fig3-left, laptop scale", base, Fraction(1, 128), seeds)
+
+
+def fig3_right(seeds: tuple[int, ...] = (0, 1, 2)) -> Study:
+    """Programs of 5 statements with a small BERT: single-label against multi-label."""
+    base = code_experiment(5, _small_bert(depth=4), _code_training())
+    return code_study("fig3-right, laptop scale", base, factor=3, seeds=seeds)
+
+
+def _small_bert(depth: int, shared_layers: bool = False) -> BERT:
+    """Norms before the blocks' parts: with BERT's own, after them, so narrow a network needs
+    twice as many updates."""
+    return BERT(width=64, depth=depth, heads=4, norm="pre", shared_layers=shared_layers)
+
+
+def _lego(shared_layers: bool) -> Experiment:
+    """Two chains, so that the product of all signs is no shortcut."""
+    training = Training(
+        updates=3000,
+        batch_size=256,
+        learning_rate=1e-3,
+        weight_decay=0.01,
+        evaluate_every=50,
+        stop_when_solved=False,
+        test_examples=4096,
+    )
+    task = Lego(variables=6, chains=2, names=6)
+    return lego_experiment(task, _small_bert(6, shared_layers), training)
+
+
+def _code_training() -> Training:
+    return Training(
+        updates=6000,
+        batch_size=256,
+        learning_rate=2e-3,
+        warmup=100,
+        evaluate_every=50,
+        solved_accuracy=0.95,
+        test_examples=4096,
     )
 
 
