@@ -63,6 +63,14 @@ class Study(Frozen):
             for arm in self.arms:
                 yield arm.name, arm.experiment.model_copy(update={"seed": seed})
 
+    def arm_of(self, experiment: Experiment) -> str | None:
+        """The name of the first arm that `experiment` belongs to, None if it belongs to none."""
+        same_seed = {"seed": experiment.seed}
+        for arm in self.arms:
+            if arm.experiment.model_copy(update=same_seed) == experiment:
+                return arm.name
+        return None
+
     def with_field(self, path: str, value: Any) -> Self:
         """The same study with one field of every arm's experiment changed.
 
