@@ -163,7 +163,7 @@ def carry_out(
                 )
             finally:
                 state = run.status["state"]
-                tracking.end("interrupted" if state == "running" else state)
+                tracking.end(state if state in ("finished", "diverged") else "interrupted")
     return run
 
 
