@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from waymarks.cli_compare import compare
 from waymarks.cli_theory import app as theory
 from waymarks.errors import RunFailed, UserError
 
@@ -247,6 +248,14 @@ def report(
     if loose:
         outcomes.append(outcome_of_runs(loose, "Runs"))
     _report(outcomes, out or (folders[0] if len(folders) == 1 else Path("report")), as_json)
+
+
+app.command(
+    epilog=_example(
+        'waymarks compare studies/demo --arm "parity alone" --arm "parity with sums"',
+        "waymarks compare sweep --arm p=0 --arm p=0.1 --step parity --accuracy 0.95 --unit labels",
+    )
+)(compare)
 
 
 def _runs_in(folder: Path) -> "list[Run]":

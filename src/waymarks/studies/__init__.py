@@ -1,6 +1,15 @@
 """Experiments, runs and studies: what is asked, what came of it, and where it executes."""
 
-from waymarks.studies.claim import Claim, Finding, Solves, StaysBelow, Verdict
+from waymarks.studies.claim import (
+    Claim,
+    Finding,
+    NoSooner,
+    ReachesAtLeast,
+    Solves,
+    Sooner,
+    StaysBelow,
+    Verdict,
+)
 from waymarks.studies.execution import Execution, Interrupted, Progress, carry_out
 from waymarks.studies.experiment import Experiment
 from waymarks.studies.run import Run, Solved
@@ -13,11 +22,14 @@ __all__ = [
     "Experiment",
     "Finding",
     "Interrupted",
+    "NoSooner",
     "Outcome",
     "Progress",
+    "ReachesAtLeast",
     "Run",
     "Solved",
     "Solves",
+    "Sooner",
     "StaysBelow",
     "Study",
     "Verdict",

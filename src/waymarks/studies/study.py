@@ -53,8 +53,9 @@ class Study(Frozen):
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError("a seed is there twice")
         for condition in self.claim.conditions if self.claim else ():
-            if condition.arm not in names:
-                raise ValueError(f"the claim: {unknown_name('arm', condition.arm, names)}")
+            for arm in condition.arms:
+                if arm not in names:
+                    raise ValueError(f"the claim: {unknown_name('arm', arm, names)}")
         return self
 
     def experiments(self) -> Iterator[tuple[str, Experiment]]:
