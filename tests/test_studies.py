@@ -169,7 +169,7 @@ def test_running_from_python_gives_curves(tmp_path: Path) -> None:
     [
         ({"device": "cuad"}, "did you mean cuda"),
         ({"device": "cuda:99"}, "CUDA devices"),
-        ({"thread": 1}, "did you mean threads?"),
+        ({"thread": 1}, "did you mean threads"),
         ({"threads": 0}, "threads"),
     ],
 )

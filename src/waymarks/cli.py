@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from waymarks.cli_compare import compare
 from waymarks.cli_theory import app as theory
 from waymarks.errors import RunFailed, UserError
 
@@ -67,6 +68,14 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="FIELD=VALUE", help="Change any field of every experiment."),
 ]
+Track = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--track",
+        metavar="TRACKER",
+        help="Show each run to tensorboard, wandb or mlflow as well; several times for several.",
+    ),
+]
 Json = Annotated[
     bool, typer.Option("--json", help="One JSON object on standard output, and nothing else there.")
 ]
@@ -82,13 +91,15 @@ def demo(
     seeds: Seeds = 3,
     jobs: Jobs = None,
     device: Device = "auto",
+    track: Track = None,
     as_json: Json = False,
 ) -> None:
     """Parity alone against parity with sums: under three minutes on two cores."""
     from waymarks.recipes import study_named
 
     study = study_named("demo", "laptop", tuple(range(seeds)))
-    _conduct(study, out or Path("studies/demo"), _execution(device=device), jobs, as_json)
+    execution = _execution(device=device, track=track)
+    _conduct(study, out or Path("studies/demo"), execution, jobs, as_json)
 
 
 @app.command(
@@ -125,6 +136,7 @@ def reproduce(
     compile: Compile = False,
     threads: Threads = None,
     set: Set = None,
+    track: Track = None,
     as_json: Json = False,
 ) -> None:
     """Runs the study behind a figure of the paper; goes on where an earlier call stopped."""
@@ -136,7 +148,7 @@ def reproduce(
         study = with_controls(study)
     for field, value in map(_assignment, set or []):
         study = study.with_field(field, value)
-    execution = _execution(device=device, compile=compile, threads=threads)
+    execution = _execution(device=device, compile=compile, threads=threads, track=track)
     _conduct(study, out or Path(f"studies/{recipe}-{scale}"), execution, jobs, as_json)
 
 
@@ -150,6 +162,7 @@ def run(
     compile: Compile = False,
     threads: Threads = None,
     set: Set = None,
+    track: Track = None,
     as_json: Json = False,
 ) -> None:
     """Trains one experiment, or goes on with it; an experiment is never trained twice."""
@@ -158,9 +171,8 @@ def run(
     experiment = read_experiment(file)
     for field, value in map(_assignment, set or []):
         experiment = experiment.with_field(field, value)
-    _carry_out(
-        experiment, out, _execution(device=device, compile=compile, threads=threads), as_json
-    )
+    execution = _execution(device=device, compile=compile, threads=threads, track=track)
+    _carry_out(experiment, out, execution, as_json)
 
 
 @app.command(
@@ -172,20 +184,22 @@ def resume(
     device: Annotated[
         str, typer.Option(help="For runs not begun yet; the others keep theirs.")
     ] = "auto",
+    track: Track = None,
     as_json: Json = False,
 ) -> None:
     """Goes on with a run, or with what is missing of a study."""
     from waymarks.studies import Outcome, Run
     from waymarks.studies.study import STUDY
 
+    execution = _execution(device=device, track=track)
     if (folder / STUDY).exists():
         study = Outcome.open(folder).study
-        _conduct(study, folder, _execution(device=device), jobs, as_json)
+        _conduct(study, folder, execution, jobs, as_json)
     else:
         begun = Run.open(folder)
         if begun.experiment.identity != folder.resolve().name:
             raise UserError(f"{folder}: its name is not its experiment's identity; was it altered?")
-        _carry_out(begun.experiment, folder.resolve().parent, _execution(device=device), as_json)
+        _carry_out(begun.experiment, folder.resolve().parent, execution, as_json)
 
 
 @app.command(name="list", epilog=_example("waymarks list", "waymarks list studies/demo"))
@@ -254,6 +268,14 @@ def report(
     _report(outcomes, out or (folders[0] if len(folders) == 1 else Path("report")), as_json)
 
 
+app.command(
+    epilog=_example(
+        'waymarks compare studies/demo --arm "parity alone" --arm "parity with sums"',
+        "waymarks compare sweep --arm p=0 --arm p=0.1 --step parity --accuracy 0.95 --unit labels",
+    )
+)(compare)
+
+
 def _runs_in(folder: Path) -> "list[Run]":
     from waymarks.studies.run import EXPERIMENT
 
@@ -318,11 +340,13 @@ def _assignment(text: str) -> tuple[str, Any]:
         return field, value
 
 
-def _execution(**fields: Any) -> "Execution":
+def _execution(track: Sequence[str] | None = None, **fields: Any) -> "Execution":
     from waymarks.studies import Execution
+    from waymarks.trackers import require_libraries
 
-    execution = Execution.of(**fields)
+    execution = Execution.of(track=tuple(track or ()), **fields)
     execution.torch_device()
+    require_libraries(execution.track)
     return execution
 
 

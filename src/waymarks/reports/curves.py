@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
 from waymarks.reports.summary import RunSummary
-from waymarks.studies.statistics import median_intervals, survival
+from waymarks.studies.evidence import Curve, Unit, medians_at, spent
+from waymarks.studies.statistics import survival
 
 POINTS = 400
 """A curve is drawn through at most so many points."""
@@ -45,10 +47,8 @@ class Axis:
 
     def of(self, run: RunSummary) -> Float[np.ndarray, " evaluations"]:
         """The run's place on this axis at each evaluation."""
-        if self.key == "labels":
-            names = [f"{step.name}.labels_seen" for step in run.experiment.task.steps]
-            return run.evaluations[names].sum(axis=1).to_numpy(float)
-        return run.evaluations[self.key].to_numpy(float)
+        unit = "updates" if self.key == "update" else self.key
+        return spent(run.evaluations, cast(Unit, unit))
 
 
 AXES = (
@@ -81,7 +81,7 @@ def curves(
     medians, singles = [], []
     for arm, summaries in runs.items():
         paths = [_path(run, column, axis, positive) for run in summaries if column in run.last]
-        paths = [path for path in paths if len(path.x)]
+        paths = [path for path in paths if len(path.curve.x)]
         if not paths:
             continue
         medians.append(_medians(paths).assign(arm=arm))
@@ -102,22 +102,20 @@ def _joined(tables: Sequence[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class _Path:
-    """One run's curve; `keeps_its_end` if it ended because it was solved."""
+    """One run's curve."""
 
     seed: int
-    x: Float[np.ndarray, " evaluations"]
-    y: Float[np.ndarray, " evaluations"]
-    keeps_its_end: bool
+    curve: Curve
 
     def thinned(self) -> pd.DataFrame:
-        kept = _spread(len(self.x))
-        return pd.DataFrame({"x": self.x[kept], "value": self.y[kept]})
+        kept = _spread(len(self.curve.x))
+        return pd.DataFrame({"x": self.curve.x[kept], "value": self.curve.y[kept]})
 
 
 def _path(run: RunSummary, column: str, axis: Axis, positive: bool) -> _Path:
     x, y = axis.of(run), run.evaluations[column].to_numpy(float)
     usable = np.isfinite(x) & np.isfinite(y) & ((y > 0) | (not positive))
-    return _Path(run.seed, x[usable], y[usable], run.stopped_when_solved)
+    return _Path(run.seed, Curve(x[usable], y[usable], run.stopped_when_solved))
 
 
 def _spread(count: int) -> Int[np.ndarray, " kept"]:
@@ -127,18 +125,14 @@ def _spread(count: int) -> Int[np.ndarray, " kept"]:
 
 def _medians(paths: Sequence[_Path]) -> pd.DataFrame:
     """The median of some runs and its interval, wherever at least one of them was measured."""
-    places = np.unique(np.concatenate([path.x for path in paths]))
-    ends = np.array([path.x[-1] for path in paths])
+    places = np.unique(np.concatenate([path.curve.x for path in paths]))
+    ends = np.array([path.curve.x[-1] for path in paths])
     kept = np.union1d(places[_spread(len(places))], ends)
-    values = np.stack([np.interp(kept, path.x, path.y) for path in paths])
-    measured = kept[None] <= ends[:, None]
-    counted = measured | np.array([[path.keeps_its_end] for path in paths])
-    low, middle, high = median_intervals(values, counted)
-    here = measured.sum(0)
-    table = pd.DataFrame({"x": kept, "median": middle, "low": low, "high": high})
-    table["seeds"] = [f"{number} of {len(paths)}" for number in here]
+    found = medians_at([path.curve for path in paths], kept)
+    table = pd.DataFrame({"x": kept, "median": found.median, "low": found.low, "high": found.high})
+    table["seeds"] = [f"{number} of {len(paths)}" for number in found.measured]
     table["hover"] = np.arange(len(kept)) % (len(kept) // HOVERED + 1) == 0
-    return _in_parts(table, here == len(paths))
+    return _in_parts(table, found.measured == len(paths))
 
 
 def _in_parts(table: pd.DataFrame, whole: Bool[np.ndarray, " points"]) -> pd.DataFrame:

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 import torch
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from waymarks.axes import Frozen
 from waymarks.errors import RunFailed, UserError, from_validation, unknown_name
 from waymarks.studies.experiment import SCHEMA, Experiment
 from waymarks.studies.provenance import now, provenance
-from waymarks.studies.run import EXPERIMENT, METRICS, TEST, Run, write_json
+from waymarks.studies.run import EXPERIMENT, METRICS, TEST, Run, read_json, write_json
+from waymarks.trackers import Subject, Tracking, require_libraries, tracker_named
 from waymarks.training import Diverged, Evaluated, Learner, Tested, train
 from waymarks.training.checkpoints import save_checkpoint, whole_checkpoints, write_atomically
 from waymarks.training.memory import keep_freed_memory
@@ -39,12 +40,22 @@ class Execution(Frozen):
         compile: whether to use `torch.compile`; it takes up to a minute at the start.
         threads: of the CPU; torch's own choice unless given.
         checkpoint_seconds: from one checkpoint to the next.
+        track: names of trackers that are shown the run (see `waymarks.trackers`); a run that is
+            resumed keeps those that it was begun with unless there are others.
     """
 
     device: str = "auto"
     compile: bool = False
     threads: Annotated[int, Field(ge=1)] | None = None
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 30.0
+    track: tuple[str, ...] = ()
+
+    @field_validator("track")
+    @classmethod
+    def _trackers_are_known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            tracker_named(name)
+        return tuple(dict.fromkeys(names))
 
     @classmethod
     def of(cls, **fields: Any) -> Self:
@@ -127,12 +138,13 @@ def carry_out(
         watch: is told of progress a few times a second.
 
     Raises:
-        UserError: the device is not there, or the folder cannot be written.
+        UserError: the device or a tracker's library is not there, or the folder cannot be written.
         RunFailed: it diverged, or could not be written.
         Interrupted: SIGINT or SIGTERM came; a checkpoint is saved.
     """
     execution = execution or Execution()
     execution.torch_device()
+    require_libraries(execution.track)
     run = Run(root / experiment.identity)
     if run.is_finished:
         return run
@@ -144,8 +156,39 @@ def carry_out(
     with lock:
         if not run.is_finished:
             execution = _begin(run, experiment, execution)
-            _train_under_lock(run, experiment, execution, watch or (lambda progress: None))
+            tracking = _tracking(run, experiment, execution)
+            try:
+                _train_under_lock(
+                    run, experiment, execution, watch or (lambda progress: None), tracking
+                )
+            finally:
+                state = run.status["state"]
+                tracking.end(state if state in ("finished", "diverged") else "interrupted")
     return run
+
+
+def _tracking(run: Run, experiment: Experiment, execution: Execution) -> Tracking:
+    """The trackers asked for; their files lie beside the runs: in the study's folder, if the run
+    belongs to a study, which then lends it the names of the study and the arm."""
+    from waymarks.studies.study import STUDY, Study
+
+    if not execution.track:
+        return Tracking((), None)
+    root, study, arm = run.folder.parent, None, None
+    if (root.parent / STUDY).exists():
+        root = root.parent
+        with contextlib.suppress(UserError, ValidationError, KeyError, TypeError):
+            asked = Study.model_validate(read_json(root / STUDY)["study"])
+            study, arm = asked.name, asked.arm_of(experiment)
+    subject = Subject(
+        run.folder.name,
+        experiment.model_dump(mode="json"),
+        run.folder,
+        root / "trackers",
+        study,
+        arm,
+    )
+    return Tracking([tracker_named(name) for name in execution.track], subject)
 
 
 def _begin(run: Run, experiment: Experiment, execution: Execution) -> Execution:
@@ -153,7 +196,11 @@ def _begin(run: Run, experiment: Experiment, execution: Execution) -> Execution:
     try:
         begun = Execution.of(**Run(run.folder).record["execution"])
         begun.torch_device()
-        return begun.model_copy(update={"checkpoint_seconds": execution.checkpoint_seconds})
+        changed = {
+            "checkpoint_seconds": execution.checkpoint_seconds,
+            "track": execution.track or begun.track,
+        }
+        return begun.model_copy(update=changed)
     except (UserError, KeyError, TypeError):
         pass
     device = execution.torch_device()
@@ -173,15 +220,18 @@ def _begin(run: Run, experiment: Experiment, execution: Execution) -> Execution:
     return settled
 
 
-def _train_under_lock(run: Run, experiment: Experiment, execution: Execution, watch: Watch) -> None:
+def _train_under_lock(
+    run: Run, experiment: Experiment, execution: Execution, watch: Watch, tracking: Tracking
+) -> None:
     torch.set_num_threads(execution.threads or torch.get_num_threads())
     keep_freed_memory()
     learner = Learner(experiment, execution.torch_device())
     try:
         _restore(run, learner)
         run.write_status("running", update=learner.update, process=os.getpid())
+        tracking.begin(run.metrics())
         with _stop_requests() as stop:
-            _follow(run, experiment, learner, execution, watch, stop)
+            _follow(run, experiment, learner, execution, watch, tracking, stop)
     except Diverged as diverged:
         _end(run, learner, "diverged", diverged_at=diverged.update, message=str(diverged))
         raise RunFailed(f"{run.folder}: {diverged}; its last good checkpoint is kept") from diverged
@@ -205,9 +255,10 @@ def _follow(
     learner: Learner,
     execution: Execution,
     watch: Watch,
+    tracking: Tracking,
     stop: threading.Event,
 ) -> None:
-    """Trains to the end, writing metrics and checkpoints and telling `watch`."""
+    """Trains to the end, writing metrics and checkpoints and telling `watch` and `tracking`."""
     metrics: dict[str, Any] = (run.metrics() or [{}])[-1]
     saved_at = told_at = time.monotonic()
     pace = _Pace(told_at, learner.update)
@@ -217,6 +268,7 @@ def _follow(
                 metrics = event.metrics
                 lines.write(json.dumps(metrics) + "\n")
                 lines.flush()
+                tracking.log(metrics)
             if isinstance(event, Tested):
                 write_json(run.folder / TEST, event.scores)
             moment = time.monotonic()

@@ -109,7 +109,7 @@ class Experiment(Frozen):
 
         Args:
             out: the folder that holds runs; this one's is named by its identity.
-            execution: fields of `Execution`: `device`, `compile`, `threads`.
+            execution: fields of `Execution`: `device`, `compile`, `threads`, `track`.
 
         Returns:
             The run; its `curves` is a DataFrame.

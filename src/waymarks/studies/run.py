@@ -1,6 +1,7 @@
 """A run: what came of an experiment, in a folder of its own that any cut leaves usable."""
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -91,6 +92,11 @@ class Run:
         return state
 
     @property
+    def has_ended(self) -> bool:
+        """Whether nothing more will come of it."""
+        return self.state in ("finished", "diverged")
+
+    @property
     def is_being_trained(self) -> bool:
         """Whether some process holds the run's lock."""
         if not (self.folder / LOCK).exists():
@@ -148,15 +154,27 @@ class Run:
 
         return pd.DataFrame(self.metrics())
 
-    def solved(self, step: str) -> Solved:
+    def solved(
+        self,
+        step: str,
+        accuracy: float | None = None,
+        evaluations: Sequence[Mapping[str, Any]] | None = None,
+    ) -> Solved:
         """When `step` was solved: the first evaluation from which its accuracy stays at or above
-        `solved_accuracy` for `solved_evaluations` evaluations."""
-        evaluations = self.metrics()
+        `solved_accuracy` for `solved_evaluations` evaluations.
+
+        Args:
+            step: its name.
+            accuracy: another one to reach than the experiment's `solved_accuracy`.
+            evaluations: the run's, where they have been read already.
+        """
+        evaluations = self.metrics() if evaluations is None else evaluations
         if not evaluations:
             return Solved(0, censored=True)
         training = self.experiment.training
         needed = training.solved_evaluations
-        good = [line[f"{step}.accuracy"] >= training.solved_accuracy for line in evaluations]
+        accuracy = training.solved_accuracy if accuracy is None else accuracy
+        good = [line[f"{step}.accuracy"] >= accuracy for line in evaluations]
         for first in range(len(good) - needed + 1):
             if all(good[first : first + needed]):
                 return Solved(evaluations[first]["update"], censored=False)

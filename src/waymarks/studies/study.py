@@ -85,7 +85,8 @@ class Study(Frozen):
             raise ValueError("two arms have the same name")
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError("a seed is there twice")
-        meant = [condition.arm for condition in self.claim.conditions] if self.claim else []
+        conditions = self.claim.conditions if self.claim else ()
+        meant = [arm for condition in conditions for arm in condition.arms]
         meant += [arm for contrast in self.contrasts for arm in (contrast.helped, contrast.alone)]
         for name in meant:
             if name not in names:
@@ -99,6 +100,14 @@ class Study(Frozen):
             for name, experiments in candidates.items():
                 for experiment in experiments:
                     yield name, experiment.model_copy(update={"seed": seed})
+
+    def arm_of(self, experiment: Experiment) -> str | None:
+        """The name of the first arm that `experiment` belongs to, None if it belongs to none."""
+        same_seed = {"seed": experiment.seed}
+        for arm in self.arms:
+            if any(e.model_copy(update=same_seed) == experiment for e in arm.candidates().values()):
+                return arm.name
+        return None
 
     def with_field(self, path: str, value: Any) -> Self:
         """The same study with one field of every arm's experiment changed; a learning rate that
