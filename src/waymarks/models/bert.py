@@ -22,6 +22,9 @@ class BERT(Model):
         norm: `post`, after each addition to the stream, as BERT's are; or `pre`, before each
             block's parts, as GPT-2's.
         shared_layers: whether all blocks have the same weights (Lan et al. 2020).
+        initializer_range: standard deviation of the weights at the start. BERT's own suits its
+            width, being 0.55 / sqrt(width); a narrow network learns to match names sooner from
+            about 1 / sqrt(width).
     """
 
     width: Size = 768
@@ -29,6 +32,7 @@ class BERT(Model):
     heads: Size = 12
     norm: Literal["post", "pre"] = "post"
     shared_layers: bool = False
+    initializer_range: Annotated[float, Field(gt=0)] = 0.02
 
     @model_validator(mode="after")
     def _heads_share_the_width(self) -> "BERT":
@@ -47,6 +51,7 @@ class BERT(Model):
             gelu="exact",
             epsilon=1e-12,
             shared=self.shared_layers,
+            spread=self.initializer_range,
         )
 
     def build(self, layout: Layout, generator: torch.Generator) -> Transformer:

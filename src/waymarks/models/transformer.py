@@ -136,6 +136,7 @@ class Architecture:
         gelu: GPT-2's approximation by a tanh, or BERT's exact one.
         epsilon: of the norms.
         shared: whether all blocks have the same weights.
+        spread: standard deviation of the weights at the start.
         scaled: whether maps that write into the stream are initialised smaller, as GPT-2's.
     """
 
@@ -147,6 +148,7 @@ class Architecture:
     gelu: Literal["tanh", "exact"]
     epsilon: float
     shared: bool = False
+    spread: float = 0.02
     scaled: bool = False
 
 
@@ -221,7 +223,7 @@ class Transformer(Network):
 
     @torch.no_grad()
     def initialise(self, generator: torch.Generator) -> None:
-        """N(0, 0.02^2), biases 0, norms the identity, as GPT-2 and BERT are; where `scaled`, the
+        """N(0, spread^2), biases 0, norms the identity, as GPT-2 and BERT are; where `scaled`, the
         maps that write into the stream smaller by the square root of their number, 2 * depth
         (Radford et al. 2019, section 2.3)."""
         smaller = math.sqrt(2 * self.architecture.depth) if self.architecture.scaled else 1.0
@@ -233,7 +235,7 @@ class Transformer(Network):
             else:
                 writes_into_stream = name.endswith(("attention_out.weight", "mlp_out.weight"))
                 scale = smaller if writes_into_stream else 1.0
-                parameter.normal_(std=0.02 / scale, generator=generator)
+                parameter.normal_(std=self.architecture.spread / scale, generator=generator)
 
     def forward(self, inputs: Inputs) -> Float[Tensor, "b answers outputs"]:
         if isinstance(inputs, PrefixedVectors):
