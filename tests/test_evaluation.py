@@ -5,7 +5,7 @@ import torch
 from tests.builders import CPU
 from torch import Tensor
 
-from waymarks.formats import Inputs, Layout, PrefixedVectors, TaskVector, Vectors
+from waymarks.formats import Format, Inputs, Layout, PrefixedVectors, TaskVector, Vectors
 from waymarks.models import Network
 from waymarks.randomness import Rng
 from waymarks.tasks import ParitySum, Problems, Task
@@ -28,13 +28,13 @@ class Answers(Network):
         self.subset = TASK.hidden_subset(Rng.of(seed, "anything", 0))
         self.batches: list[int] = []
 
-    def forward(self, inputs: Inputs) -> list[Tensor]:
+    def forward(self, inputs: Inputs) -> Tensor:
         assert isinstance(inputs, PrefixedVectors)
         self.batches.append(len(inputs.rest))
         counted = inputs.rest * self.subset
         total = counted.sum(1) / TASK.bits + self.sum_error
         parity = torch.where(self.subset > 0, inputs.rest, 1.0).prod(1)
-        return [torch.where(inputs.choice == 0, total, self.logit * parity)[:, None]]
+        return torch.where(inputs.choice == 0, total, self.logit * parity)[:, None, None]
 
     def flops_per_example(self) -> int:
         return 0
@@ -83,7 +83,7 @@ def test_the_accuracy_is_the_share_of_examples_that_are_right() -> None:
     assert 0.3 < scores["parity.accuracy"] < 0.7
 
 
-@pytest.mark.parametrize("examples", [1, CHUNK, CHUNK + 1, 2 * CHUNK + 7])
+@pytest.mark.parametrize("examples", [1, CHUNK // 2, CHUNK // 2 + 1, CHUNK + 7])
 def test_every_example_is_asked_every_step_however_many_there_are(examples: int) -> None:
     network = Answers()
     scores = held_out(examples).evaluate(network)
@@ -99,31 +99,28 @@ def test_the_held_out_examples_are_the_same_every_time_and_others_for_another_se
     assert not torch.equal(bits, other)
 
 
-class AllAtOnce(TaskVector):
-    """A format whose input does not say which step is asked: each has a read-out of its own."""
-
-    @property
-    def asks_one_step(self) -> bool:
-        return False
+class AllAtOnce(Format):
+    """A format whose input does not say which step is asked: each has an answer of its own."""
 
     def layout(self, task: Task) -> Layout:
-        return Layout(positions=1, features=6, outputs=(1, 1), readout_of_step=(1, 0))
+        return Layout(1, 6, outputs=1, answer_of_step=(1, 0), answers_per_read=2)
 
-    def write(self, problems: Problems, asked: Tensor) -> Vectors:
+    def write(self, task: Task, problems: Problems, asked: Tensor) -> Vectors:
         return Vectors(problems.given["bits"][:, None])
 
 
 class ReadsOutBoth(Answers):
-    """Answers the parity by its first read-out and the sum by its second."""
+    """Its first answer is the parity and its second the sum."""
 
-    def forward(self, inputs: Inputs) -> list[Tensor]:
+    def forward(self, inputs: Inputs) -> Tensor:
         assert isinstance(inputs, Vectors)
         asked = (torch.full((len(inputs.vectors),), step) for step in (1, 0))
         beginnings, bits = torch.eye(2, 6), inputs.vectors[:, 0]
-        return [
-            super(ReadsOutBoth, self).forward(PrefixedVectors(beginnings, step, bits))[0]
+        answers = [
+            super(ReadsOutBoth, self).forward(PrefixedVectors(beginnings, step, bits))
             for step in asked
         ]
+        return torch.cat(answers, dim=1)
 
 
 def test_where_all_steps_are_read_at_once_each_is_read_where_the_layout_says() -> None:
