@@ -135,7 +135,7 @@ def test_what_is_trained_on_evaluated_on_and_tested_on_are_all_different() -> No
     """Of 2^50 inputs; of the 2^6 of a small task they could not be."""
     drawn = read(reading(None, 100), 10) + read(reading(1000, 100), 10)
     for stream in ("evaluation", "test"):
-        rows = HeldOut.of(TASK, reading(None).format, 1000, 0, CPU, stream).problems  # type: ignore[arg-type]
+        rows = HeldOut.of(TASK, reading(None).format, 1000, 0, CPU, stream).problems
         drawn += names_of(rows.given["bits"])
     assert len(set(drawn)) == len(drawn) == 4000
 

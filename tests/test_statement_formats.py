@@ -33,7 +33,7 @@ FORMATS = [
 def written(form: StatementFormat, problems: Problems = BY_HAND, task: Task = TASK) -> list[str]:
     """The text of each example."""
     symbols = form.symbols(task)
-    tokens = form.write(task, problems, ASKED).tokens  # type: ignore[union-attr]
+    tokens = form.write(task, problems, ASKED).tokens
     return [" ".join(symbols[number] for number in row) for row in tokens.tolist()]
 
 
@@ -146,7 +146,7 @@ class WithoutStatements(RunningTotal):
     """A task that is not written as statements."""
 
     @property
-    def notation(self) -> None:  # type: ignore[override]
+    def notation(self) -> None:
         return None
 
 
