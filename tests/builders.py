@@ -3,16 +3,57 @@
 from typing import Any
 
 import torch
+from jaxtyping import Int
+from torch import Tensor
 
 from waymarks.formats import Layout, TaskVector
 from waymarks.models import GPT2
 from waymarks.models.transformer import Transformer
+from waymarks.randomness import Rng
 from waymarks.studies import Experiment
 from waymarks.supervision import AskOne
-from waymarks.tasks import ParitySum
+from waymarks.tasks import Classes, ParitySum, Problems, Statements, Step, Task
 from waymarks.training import Learner, Training
 
 CPU = torch.device("cpu")
+
+
+class RunningTotal(Task):
+    """Digits with names, `b = 3; a = 1;` in any order: step i is the sum, in the order of the
+    names, of the digits of the first i + 1, modulo `modulus`."""
+
+    names: int = 3
+    modulus: int = 4
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        return tuple(Step(f"up to {name}", Classes(self.modulus)) for name in self._letters)
+
+    @property
+    def _letters(self) -> str:
+        return "abcdefghij"[: self.names]
+
+    @property
+    def distinct_inputs(self) -> int:
+        return self.modulus**self.names
+
+    @property
+    def notation(self) -> Statements:
+        digits = (str(digit) for digit in range(self.modulus))
+        symbols = (*self._letters, *digits)
+        return Statements(symbols, self.names, tokens=2, own=True, punctuated=(0, "=", 1, ";"))
+
+    def sample(self, count: int, rng: Rng) -> Problems:
+        shape = (count, self.names)
+        keys = torch.rand(shape, device=rng.device, generator=rng.generator)
+        digits = torch.randint(self.modulus, shape, device=rng.device, generator=rng.generator)
+        return self.problems(keys.argsort(1), digits)
+
+    def problems(self, written: Int[Tensor, "b names"], digits: Int[Tensor, "b names"]) -> Problems:
+        """Problems of which the statements give, in turn, the names `written`."""
+        statements = torch.stack([written, self.names + digits.gather(1, written)], dim=2)
+        given = {"statements": statements, "statement_of_step": written.argsort(1)}
+        return Problems(given, (digits.cumsum(1) % self.modulus).float())
 
 
 def tiny_experiment(seed: int = 0, **changed: Any) -> Experiment:

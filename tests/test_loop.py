@@ -10,13 +10,15 @@ from tests.builders import learner_of, tiny_experiment
 from torch import Tensor
 
 from waymarks.errors import UserError
-from waymarks.models import GPT2
+from waymarks.formats import ClsToken
+from waymarks.models import BERT, GPT2
 from waymarks.randomness import Rng
 from waymarks.studies import Experiment
-from waymarks.supervision import AskOne, FinalOnly
+from waymarks.supervision import AskOne, FinalOnly, SparseSteps
 from waymarks.tasks import ParitySum, Problems
 from waymarks.training import Diverged, Evaluated, Learner, Updated, train
 from waymarks.training.evaluation import HeldOut
+from waymarks.training.loop import Tested as WasTested
 
 FIRST_LOSSES = [
     0.4310573,
@@ -43,6 +45,31 @@ FIRST_LOSSES = [
 """Of `tiny_experiment()`. A change that is meant to keep behaviour keeps them."""
 
 SMALL = GPT2(width=16, depth=1, heads=2)
+PLAIN = tiny_experiment(
+    updates=25,
+    evaluate_every=10,
+    model=SMALL,
+    solved_accuracy=0.1,  # so that evaluations in a row are counted
+    stop_when_solved=False,
+)
+WITH_EVERYTHING = tiny_experiment(
+    updates=25,
+    evaluate_every=4,
+    stop_when_solved=False,
+    supervision=SparseSteps(rate=0.3),
+    format=ClsToken(),
+    model=BERT(width=16, depth=1, heads=2),
+    batch_size=32,
+    learning_rate=1e-2,
+    dataset_examples=100,
+    schedule="cosine",
+    warmup=5,
+    weight_decay=0.1,
+    keep_best=True,
+    patience=20,
+    test_examples=50,
+)
+"""The best of its evaluations is neither the first nor the last."""
 
 
 def losses_of(experiment: Experiment) -> list[float]:
@@ -211,18 +238,105 @@ def train_until(experiment: Experiment, learner: Learner, update: int) -> list[d
     return found
 
 
-@settings(max_examples=8, phases=[Phase.generate])
-@given(st.lists(st.integers(1, 24), min_size=1, max_size=3, unique=True).map(sorted))
-def test_what_is_put_aside_at_any_update_and_taken_up_again_ends_bit_for_bit_the_same(
-    cuts: list[int],
+def weights_of(learner: Learner) -> dict[str, Tensor]:
+    return {name: weight.detach().clone() for name, weight in learner.network.named_parameters()}
+
+
+def with_scores(
+    monkeypatch: pytest.MonkeyPatch, experiment: Experiment, accuracies: list[float]
+) -> tuple[Learner, list[dict[str, Tensor]], list[Evaluated | WasTested]]:
+    """Trains with accuracies that are known: the learner, the weights that it was looked at
+    with each time, the test included, and what was found."""
+    script_accuracies(monkeypatch, accuracies)
+    looked_at: list[dict[str, Tensor]] = []
+    learner, scripted = learner_of(experiment), HeldOut.evaluate
+
+    def looking(held_out: HeldOut, network: Any) -> dict[str, float]:
+        looked_at.append(weights_of(learner))
+        return scripted(held_out, network)
+
+    monkeypatch.setattr(HeldOut, "evaluate", looking)
+    events = [event for event in train(experiment, learner) if not isinstance(event, Updated)]
+    return learner, looked_at, events
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "best"),
+    [
+        ([0.5, 0.7, 0.6, 0.7, 0.4], 1),
+        ([0.9, 0.7, 0.6, 0.7, 0.4], 0),
+        ([0.1, 0.2, 0.3, 0.4, 0.5], 4),
+        ([0.0, 0.0, 0.0, 0.0, 0.0], 0),
+    ],
+)
+def test_the_weights_of_the_first_best_evaluation_are_kept_and_tested(
+    monkeypatch: pytest.MonkeyPatch, accuracies: list[float], best: int
 ) -> None:
     experiment = tiny_experiment(
-        updates=25,
-        evaluate_every=10,
-        model=SMALL,
-        solved_accuracy=0.1,  # so that evaluations in a row are counted
-        stop_when_solved=False,
+        updates=8, evaluate_every=2, keep_best=True, test_examples=50, model=SMALL
     )
+    learner, looked_at, events = with_scores(monkeypatch, experiment, [*accuracies, 0.65])
+    assert_same(learner.best, looked_at[best])
+    assert_same(looked_at[5], looked_at[best])
+    assert_same(weights_of(learner), looked_at[4])
+    assert events[-1] == WasTested({"update": 2 * best, "examples": 50, "parity.accuracy": 0.65})
+    assert (learner.best_update, learner.best_accuracy) == (2 * best, accuracies[best])
+
+
+def test_the_newest_weights_are_tested_where_the_best_are_not_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    experiment = tiny_experiment(updates=8, evaluate_every=2, test_examples=50, model=SMALL)
+    scores = [0.5, 0.7, 0.6, 0.7, 0.4, 0.65]
+    learner, looked_at, events = with_scores(monkeypatch, experiment, scores)
+    assert learner.best == {}
+    assert_same(looked_at[5], looked_at[4])
+    assert events[-1] == WasTested({"update": 8, "examples": 50, "parity.accuracy": 0.65})
+
+
+def test_the_test_is_of_its_own_stream_and_comes_once_and_last() -> None:
+    experiment = tiny_experiment(updates=20, test_examples=300)
+    learner = learner_of(experiment)
+    *before, last = train(experiment, learner)
+    assert not [event for event in before if isinstance(event, WasTested)]
+    cpu = torch.device("cpu")
+    held_out = HeldOut.of(experiment.task, experiment.format, 300, 0, cpu, "test")
+    expected = {"update": 20, "examples": 300, **held_out.evaluate(learner.network)}
+    assert last == WasTested(expected)
+    assert list(train(experiment, learner)) == [last]
+    experiment = tiny_experiment(updates=20)
+    assert not [
+        event for event in train(experiment, learner_of(experiment)) if isinstance(event, WasTested)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "patience", "ends_at"),
+    [
+        ([0.5, 0.5, 0.5], 2, 4),
+        ([0.5, 0.6, 0.6, 0.7, 0.7, 0.69], 2, 10),
+        ([0.5, 0.4, 0.45, 0.51, 0.3, 0.3, 0.3], 3, 12),
+        ([0.5, 0.4], 1, 2),
+        ([0.5, 0.6, 0.7, 0.8, 0.81, 0.82, 0.83, 0.84, 0.85], 1, 16),
+        ([0.5] * 9, None, 16),
+    ],
+)
+def test_it_gives_up_after_so_many_evaluations_without_a_new_best(
+    monkeypatch: pytest.MonkeyPatch, accuracies: list[float], patience: int | None, ends_at: int
+) -> None:
+    script_accuracies(monkeypatch, accuracies)
+    experiment = tiny_experiment(updates=16, evaluate_every=2, patience=patience, model=SMALL)
+    evaluations = evaluations_of(experiment)
+    assert evaluations[-1].metrics["update"] == ends_at
+    assert not evaluations[-1].final_step_solved
+
+
+@settings(max_examples=8, phases=[Phase.generate])
+@pytest.mark.parametrize("experiment", [PLAIN, WITH_EVERYTHING])
+@given(cuts=st.lists(st.integers(1, 24), min_size=1, max_size=3, unique=True).map(sorted))
+def test_what_is_put_aside_at_any_update_and_taken_up_again_ends_bit_for_bit_the_same(
+    experiment: Experiment, cuts: list[int]
+) -> None:
     learner = learner_of(experiment)
     expected = train_until(experiment, learner, 25)
 
@@ -238,6 +352,7 @@ def test_what_is_put_aside_at_any_update_and_taken_up_again_ends_bit_for_bit_the
     assert found == expected
     assert resumed.counts() | {"seconds": 0} == learner.counts() | {"seconds": 0}
     assert_same(resumed.tensors(), learner.tensors())
+    assert list(train(experiment, resumed)) == list(train(experiment, learner))
 
 
 def assert_same(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
@@ -257,6 +372,19 @@ def test_the_state_holds_everything_that_an_update_changes() -> None:
         assert f"network.{name}" in names
     assert list(learner.network.buffers()) == []
     assert {"labels_seen", "window"} <= names
+    assert not [name for name in names if name.startswith("best.")]
+
+
+def test_where_the_best_weights_are_kept_they_are_part_of_the_state() -> None:
+    learner = learner_of(WITH_EVERYTHING)
+    list(train(WITH_EVERYTHING, learner))
+    assert 0 < learner.best_update < 24
+    state = learner.tensors()
+    for name, _ in learner.network.named_parameters():
+        assert not state[f"best.{name}"].equal(state[f"network.{name}"])
+    without = {name: tensor for name, tensor in state.items() if not name.startswith("best.")}
+    with pytest.raises(UserError, match="of another network"):
+        learner_of(WITH_EVERYTHING).load(without, learner.counts())
 
 
 def test_the_state_of_another_network_is_refused() -> None:

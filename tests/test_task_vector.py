@@ -45,22 +45,25 @@ class WithBits(OddOneOut):
 
 def test_the_layout_is_the_papers_two_vectors_and_one_scalar() -> None:
     layout = TaskVector().layout(ParitySum(bits=50))
-    assert (layout.positions, layout.features, layout.outputs) == (2, 50, (1,))
-    assert layout.readout_of_step == (0, 0)
+    assert (layout.positions, layout.features, layout.tokens) == (2, 50, False)
+    assert (layout.reads, layout.answers_per_read, layout.answers, layout.outputs) == (1, 1, 1, 1)
+    assert layout.answer_of_step == (0, 0)
 
 
 def test_the_first_vector_names_the_step_asked_and_the_second_is_the_bits() -> None:
-    problems = ParitySum(bits=4).sample(3, Rng.of(0, "train", 0))
-    written = TaskVector().write(problems, torch.tensor([1, 0, 1])).written_out().vectors
+    task = ParitySum(bits=4)
+    problems = task.sample(3, Rng.of(0, "train", 0))
+    written = TaskVector().write(task, problems, torch.tensor([1, 0, 1])).written_out().vectors
     assert written.shape == (3, 2, 4)
     assert written[:, 0].tolist() == [[0, 1, 0, 0], [1, 0, 0, 0], [0, 1, 0, 0]]
     assert torch.equal(written[:, 1], problems.given["bits"])
 
 
 def test_only_the_beginning_tells_one_question_from_another() -> None:
-    problems = ParitySum(bits=6).sample(8, Rng.of(0, "train", 0))
+    task = ParitySum(bits=6)
+    problems = task.sample(8, Rng.of(0, "train", 0))
     of_sum, of_parity = (
-        TaskVector().write(problems, torch.full((8,), asked)).written_out().vectors
+        TaskVector().write(task, problems, torch.full((8,), asked)).written_out().vectors
         for asked in (0, 1)
     )
     assert torch.equal(of_sum[:, 1], of_parity[:, 1])

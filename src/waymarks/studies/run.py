@@ -116,7 +116,10 @@ class Run:
         status = self.status
         if status.get("state") != "finished" or len(self.metrics()) < status["evaluations"]:
             return False
-        return not self.experiment.training.test_examples or self.test is not None
+        try:
+            return not self.experiment.training.test_examples or self.test is not None
+        except UserError:
+            return False
 
     @property
     def test(self) -> dict[str, Any] | None:

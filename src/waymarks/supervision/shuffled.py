@@ -38,7 +38,8 @@ class Shuffled(Supervision):
     def labels(
         self, answers: Float[Tensor, "batch steps"], rng: Rng
     ) -> Float[Tensor, "batch steps"]:
-        keys = torch.rand(answers.shape, device=answers.device, generator=rng.generator)
-        shuffled = self.of.labels(answers, rng).gather(0, keys.argsort(0))
-        shuffled[:, -1] = answers[:, -1]
+        told = self.of.labels(answers, rng)
+        keys = torch.rand(told.shape, device=told.device, generator=rng.generator)
+        shuffled = told.gather(0, keys.argsort(0))
+        shuffled[:, -1] = told[:, -1]
         return shuffled

@@ -25,8 +25,9 @@ class Training(Frozen):
         learning_rate: of Adam, which has betas .9 and .999 and epsilon 1e-8; its highest where
             it follows a schedule.
         weight_decay: decoupled, of all parameters (AdamW).
-        schedule: `constant`, or `cosine`: falls to 0 at the last update.
-        warmup: over how many updates the learning rate first rises from 0.
+        schedule: `constant`, or `cosine`: falls along half a cosine to 0, where an update after the
+            last would have it.
+        warmup: over how many updates the learning rate first rises, evenly, to its highest.
         precision: of the forward and backward pass; weights and Adam's state are float32.
         evaluate_every: updates from one evaluation to the next.
         evaluation_examples: how many held-out examples, the same ones every time.
