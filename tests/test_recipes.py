@@ -53,6 +53,7 @@ def test_lego_at_the_papers_scale_has_its_numbers() -> None:
         "heads": 12,
         "norm": "post",
         "shared_layers": False,
+        "initializer_range": 0.02,
     }
     assert single.model_copy(update={"supervision": multi.supervision}) == multi
 
