@@ -192,3 +192,24 @@ def test_a_hidden_label_of_tokens_changes_no_gradient_of_a_network(
         assert one is not None
         assert other is not None
         assert one.equal(other)
+
+
+@given(st.integers(0, 10**6), st.integers(1, 20))
+def test_averaged_over_steps_each_step_that_is_told_weighs_as_much(seed: int, count: int) -> None:
+    outputs, answers, mask = draw(seed, count)
+    mask[:, 0] = torch.arange(count) == 0
+    by_step = []
+    for number in range(2):
+        alone = torch.zeros_like(mask)
+        alone[:, number] = mask[:, number]
+        if alone.any():
+            by_step.append(revealed_loss(outputs, answers, alone, STEPS, SEPARATE))
+    expected = torch.stack(by_step).mean()
+    found = revealed_loss(outputs, answers, mask, STEPS, SEPARATE, "steps")
+    torch.testing.assert_close(found, expected)
+
+
+def test_averaged_over_steps_nothing_told_is_no_loss() -> None:
+    outputs, answers, mask = draw(0, 5)
+    nothing = torch.zeros_like(mask)
+    assert revealed_loss(outputs, answers, nothing, STEPS, SEPARATE, "steps").item() == 0

@@ -113,7 +113,12 @@ def _one_update(experiment: Experiment, learner: Learner, network: Network, batc
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=half):
         outputs = network(inputs)
     loss = revealed_loss(
-        outputs, batch.labels, batch.revealed.mask, task.steps, format.layout(task)
+        outputs,
+        batch.labels,
+        batch.revealed.mask,
+        task.steps,
+        format.layout(task),
+        training.loss_average,
     )
     learner.optimiser.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import lru_cache
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -9,6 +10,9 @@ from torch import Tensor
 
 from waymarks.formats import Layout
 from waymarks.tasks import Kind, Step
+
+
+Average = Literal["labels", "steps"]
 
 
 @lru_cache(maxsize=64)
@@ -39,6 +43,7 @@ def revealed_loss(
     mask: Bool[Tensor, "batch steps"],
     steps: tuple[Step, ...],
     layout: Layout,
+    average: Average = "labels",
 ) -> Float[Tensor, ""]:
     """The mean over revealed labels of each label's own loss.
 
@@ -48,10 +53,17 @@ def revealed_loss(
         outputs: every answer of the layout.
         labels: of every step, hidden ones included.
         mask: which labels may be seen.
+        average: over all revealed labels alike, `labels`; or of each step by itself, and then
+            over the steps that have any, `steps`: a step that is seldom told weighs as much.
     """
     total = labels.new_zeros(())
     for kind, numbers, output in answered(outputs, steps, layout):
         seen = mask[:, numbers]
         losses = kind.loss(output, torch.where(seen, labels[:, numbers], 0.0))
-        total = total + torch.where(seen, losses, 0.0).sum()
-    return total / mask.sum().clamp(min=1)
+        revealed = torch.where(seen, losses, 0.0)
+        if average == "labels":
+            total = total + revealed.sum()
+        else:
+            total = total + (revealed.sum(0) / seen.sum(0).clamp(min=1)).sum()
+    told = mask if average == "labels" else mask.any(0)
+    return total / told.sum().clamp(min=1)

@@ -34,6 +34,8 @@ class Training(Frozen):
         solved_accuracy, solved_evaluations: a step is solved at the first evaluation from which
             its accuracy stays at or above the one for as many evaluations as the other.
         stop_when_solved: whether to end once the final step is solved.
+        loss_average: over all labels revealed in an update alike; or `steps`, of each step by
+            itself and then over the steps, so that one that is seldom told weighs as much.
         patience: after how many evaluations without a new best accuracy of the final step to
             end; never for that reason unless given.
         keep_best: whether the weights of the evaluation with the best accuracy of the final step
@@ -55,6 +57,7 @@ class Training(Frozen):
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     schedule: Literal["constant", "cosine"] = "constant"
     warmup: Annotated[int, Field(ge=0, strict=True)] = 0
+    loss_average: Literal["labels", "steps"] = "labels"
     patience: Count | None = None
     keep_best: bool = False
     test_examples: Annotated[int, Field(ge=0, strict=True)] = 0
