@@ -20,10 +20,10 @@ from waymarks.formats import PrefixedVectors, Vectors
 from waymarks.models import GPT2
 from waymarks.models.huggingface import (
     READ_IN_AND_OUT,
-    load_gpt2,
+    load_transformers,
     load_pretrained,
     save_pretrained,
-    to_gpt2,
+    to_transformers,
 )
 from waymarks.models.transformer import Transformer, WholeSequences, gelu
 
@@ -72,7 +72,7 @@ def test_outputs_and_gradients_equal_those_of_hugging_face(
     width: int, depth: int, heads: int, positions: int
 ) -> None:
     network = network_of(width, depth, heads, layout_of(positions, 5, (1, 3)), spread=0.1)
-    gpt2 = to_gpt2(network)
+    gpt2 = to_transformers(network)
     inputs = vectors_of(network)
 
     ours = network(inputs)
@@ -94,7 +94,7 @@ def gradients_inside(gpt2: transformers.GPT2Model, network: Transformer) -> dict
         for parameter in gpt2.parameters():
             if parameter.grad is not None:
                 parameter.copy_(parameter.grad)
-    load_gpt2(named, gpt2)
+    load_transformers(named, gpt2)
     outside = ("read_in.", "readouts.")
     return {
         name: parameter.detach()
@@ -184,8 +184,8 @@ def test_the_initial_spread_of_each_kind_of_weight_is_that_of_hugging_face() -> 
     depth = 4
     ours = network_of(width=128, depth=depth, heads=4)
     theirs = copy.deepcopy(ours)
-    config = to_gpt2(ours).config
-    load_gpt2(theirs, transformers.GPT2Model(config))
+    config = to_transformers(ours).config
+    load_transformers(theirs, transformers.GPT2Model(config))
     for (name, mine), other in zip(ours.named_parameters(), theirs.parameters(), strict=True):
         if mine.numel() > 1000:
             spreads = float(mine.detach().std()), float(other.detach().std())
@@ -249,9 +249,9 @@ def test_an_exported_network_comes_back_bit_for_bit(tmp_path: Path) -> None:
 
 
 def test_a_gpt2_for_longer_sequences_gives_its_first_positions() -> None:
-    long = to_gpt2(network_of(layout=layout_of(positions=9), spread=0.1))
+    long = to_transformers(network_of(layout=layout_of(positions=9), spread=0.1))
     network = network_of()
-    load_gpt2(network, long)
+    load_transformers(network, long)
     assert torch.equal(network.positions, long.wpe.weight[:2])
 
 
@@ -275,7 +275,7 @@ def test_a_gpt2_that_does_not_fit_is_refused_and_nothing_changed(
     shape = {"n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": 2, "vocab_size": 1}
     gpt2 = transformers.GPT2Model(transformers.GPT2Config(**(shape | changed)))
     with pytest.raises(UserError, match=what_is_said):
-        load_gpt2(network, gpt2)
+        load_transformers(network, gpt2)
     assert all(torch.equal(before[name], now) for name, now in network.state_dict().items())
 
 
@@ -302,4 +302,4 @@ def test_a_folder_that_cannot_be_written_is_one_error(tmp_path: Path) -> None:
 def test_without_transformers_one_is_told_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(UserError, match=r"pip install waymarks\[transformers\]"):
-        to_gpt2(network_of())
+        to_transformers(network_of())

@@ -10,7 +10,7 @@ many examples share be computed once: it is simply a row that is there once.
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, cast, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -186,9 +186,10 @@ class Block(nn.Module):
             stream = stream[wanted]
         attended = stream + self.attention_out(mixing(queries, keys, values, self.heads))
         if self.pre_norm:
-            return attended + self._mlp(self.mlp_norm(attended))
-        attended = self.attention_norm(attended)
-        after: Tensor = self.mlp_norm(attended + self._mlp(attended))
+            after: Tensor = attended + self._mlp(self.mlp_norm(attended))
+        else:
+            attended = self.attention_norm(attended)
+            after = self.mlp_norm(attended + self._mlp(attended))
         return after
 
     def _mlp(self, rows: Float[Tensor, "q w"]) -> Float[Tensor, "q w"]:
@@ -220,6 +221,12 @@ class Transformer(Network):
         if architecture.pre_norm:
             self.final_norm = nn.LayerNorm(width, epsilon)
         self.readout = nn.Linear(width, layout.answers_per_read * layout.outputs)
+
+    @property
+    def layers(self) -> list[Block]:
+        """The blocks in the order in which a row goes through them; all the same if shared."""
+        different = [cast(Block, block) for block in self.blocks]
+        return different * self.architecture.depth if self.architecture.shared else different
 
     @torch.no_grad()
     def initialise(self, generator: torch.Generator) -> None:
@@ -285,11 +292,11 @@ class Transformer(Network):
         """The rows after all blocks, or the `wanted` ones, before the final norm."""
         if not self.architecture.pre_norm:
             rows = self.first_norm(rows)
-        last = self.architecture.depth - 1
-        for number in range(last + 1):
-            block = self.blocks[0 if self.architecture.shared else number]
-            rows = block(rows, mixing, wanted if number == last else None)
-        return rows
+        *earlier, last = self.layers
+        for block in earlier:
+            rows = block(rows, mixing)
+        after: Tensor = last(rows, mixing, wanted)
+        return after
 
     def flops_per_example(self) -> int:
         """What is shared between examples costs nothing more, and a row that nobody reads
