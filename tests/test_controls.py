@@ -78,7 +78,7 @@ def test_what_is_the_same_experiment_as_another_arm_is_trained_once() -> None:
 
 
 @pytest.mark.parametrize("scale", ["paper", "laptop"])
-@pytest.mark.parametrize("name", ["fig2-left", "fig3-left", "fig3-right"])
+@pytest.mark.parametrize("name", ["fig1-right", "fig2-left", "fig3-left", "fig3-right"])
 def test_every_recipe_that_says_that_labels_helped_has_controls(name: str, scale: str) -> None:
     study = study_named(name, scale, (0,))
     assert len(with_controls(study).arms) == len(study.arms) + 3

@@ -12,7 +12,7 @@ from waymarks.recipes.steps import (
     lego_study,
     sparse_study,
 )
-from waymarks.studies import Arm, Claim, Experiment, Solves, StaysBelow, Study
+from waymarks.studies import Arm, Claim, Contrast, Experiment, Solves, StaysBelow, Study
 from waymarks.tasks import Lego
 from waymarks.training import Training
 
@@ -36,6 +36,7 @@ def demo(seeds: tuple[int, ...] = (0, 1, 2)) -> Study:
                 Solves(arm=with_sums, step="parity"),
             ),
         ),
+        contrasts=(Contrast(helped=with_sums, alone=alone),),
     )
 
 
@@ -77,6 +78,7 @@ def fig1_right(seeds: tuple[int, ...] = (0, 1, 2)) -> Study:
                 StaysBelow(arm=names[0.0], step="parity"),
             ),
         ),
+        contrasts=(Contrast(helped=names[0.5], alone=names[0.0]),),
     )
 
 
