@@ -5,6 +5,7 @@ from tests.builders import tiny_experiment
 
 from waymarks.errors import UserError
 from waymarks.formats import ClsToken
+from waymarks.models import BERT
 from waymarks.recipes import study_named
 from waymarks.studies import Arm, Contrast, Study, with_controls
 from waymarks.studies.controls import equal_compute, more_final_labels, shuffled_labels
@@ -12,7 +13,8 @@ from waymarks.supervision import EveryStep, FinalOnly, Shuffled, SparseSteps
 
 
 def told(supervision: EveryStep | SparseSteps | FinalOnly, **changed: int) -> Arm:
-    experiment = tiny_experiment(supervision=supervision, format=ClsToken(), **changed)
+    model = BERT(width=32, depth=1, heads=2)
+    experiment = tiny_experiment(supervision=supervision, format=ClsToken(), model=model, **changed)
     return Arm(name=type(supervision).__name__, experiment=experiment)
 
 

@@ -13,7 +13,7 @@ from tests.builders import RunningTotal, learner_of, tiny_experiment
 from waymarks.axes import Axis
 from waymarks.errors import UserError
 from waymarks.formats import ClsToken, Format, StatementFormat, TokenClassification, Tokens
-from waymarks.models import BERT
+from waymarks.models import BERT, GPT2
 from waymarks.randomness import Rng
 from waymarks.supervision import EveryStep, FinalOnly, SparseSteps
 from waymarks.tasks import Binary, ParitySum, Problems, Step, Task
@@ -205,6 +205,13 @@ def test_where_the_input_asks_one_step_the_answers_of_several_cannot_be_told(
 ) -> None:
     with pytest.raises(ValidationError, match=r"answers one step.*reveals more; use FinalOnly"):
         tiny_experiment(supervision=supervision)
-    tiny_experiment(supervision=supervision, format=ClsToken())
+    tiny_experiment(supervision=supervision, format=ClsToken(), model=BERT(width=32, heads=2))
     for alone in (FinalOnly(), SparseSteps(rate=0)):
         tiny_experiment(supervision=alone)
+
+
+def test_a_model_that_looks_back_only_is_refused_where_it_is_read_first() -> None:
+    """At `[CLS]`, before everything else, a causal model would see nothing."""
+    with pytest.raises(ValidationError, match="GPT2 looks back only"):
+        tiny_experiment(format=ClsToken(), supervision=FinalOnly(), model=GPT2())
+    tiny_experiment(format=ClsToken(), supervision=FinalOnly(), model=BERT())

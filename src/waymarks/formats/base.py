@@ -76,6 +76,8 @@ class Layout:
         tokens: whether tokens stand at the positions, or vectors.
         reads: how many positions of each example are read.
         answers_per_read: how many answers are read at each of them.
+        read_first: whether what is read stands before what it is about, so that a model has to
+            look ahead.
     """
 
     positions: int
@@ -85,6 +87,7 @@ class Layout:
     tokens: bool = False
     reads: int = 1
     answers_per_read: int = 1
+    read_first: bool = False
 
     @property
     def answers(self) -> int:

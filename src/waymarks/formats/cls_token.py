@@ -11,7 +11,7 @@ from waymarks.tasks import Problems, Task
 
 class ClsToken(StatementFormat):
     """All steps are read at a `[CLS]` token before the statements, through a read-out for each
-    (paper, section 3.3). A causal model sees nothing there: it is for BERT and its like."""
+    (paper, section 3.3). A causal model sees nothing there, and is refused."""
 
     def layout(self, task: Task) -> Layout:
         notation = self.notation_of(task)
@@ -23,6 +23,7 @@ class ClsToken(StatementFormat):
             answer_of_step=tuple(range(steps)),
             tokens=True,
             answers_per_read=steps,
+            read_first=True,
         )
 
     def write(self, task: Task, problems: Problems, asked: Int[Tensor, " batch"]) -> Tokens:

@@ -28,13 +28,16 @@ class Network(nn.Module):
 class Model(Axis):
     """Who learns: frozen data from which a network is built."""
 
-    @abstractmethod
-    def build(self, layout: Layout, generator: torch.Generator) -> Network:
-        """Builds and initialises the network, on the CPU, from `generator` alone.
+    def check(self, layout: Layout) -> None:
+        """Whether it can read this layout.
 
         Raises:
-            UserError: the model cannot read this layout.
+            UserError: it cannot; says what can.
         """
+
+    @abstractmethod
+    def build(self, layout: Layout, generator: torch.Generator) -> Network:
+        """Builds and initialises the network, on the CPU, from `generator` alone."""
 
 
 def check_heads(width: int, heads: int) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated
 import torch
 from pydantic import Field, model_validator
 
+from waymarks.errors import UserError
 from waymarks.formats import Layout
 from waymarks.models.base import Model, check_heads
 from waymarks.models.transformer import Architecture, Transformer
@@ -43,6 +44,13 @@ class GPT2(Model):
             epsilon=1e-5,
             scaled=True,
         )
+
+    def check(self, layout: Layout) -> None:
+        if layout.read_first:
+            raise UserError(
+                "model GPT2 looks back only, and the format is read before the problem is "
+                "written; use BERT, or TokenClassification"
+            )
 
     def build(self, layout: Layout, generator: torch.Generator) -> Transformer:
         network = Transformer(layout, self.architecture)

@@ -45,7 +45,7 @@ class Experiment(Frozen):
     def _axes_fit_together(self) -> Self:
         try:
             self.supervision.check(self.task)
-            self.format.layout(self.task)
+            self.model.check(self.format.layout(self.task))
         except UserError as error:
             raise ValueError(str(error)) from error
         if self.format.asks_one_step and not self.supervision.reveals_one_step:
