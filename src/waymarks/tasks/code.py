@@ -84,7 +84,7 @@ class Code(Task):
         later = _likely_instructions(self.modulus, self.reassign).to(rng.device)
         bounds = [self.modulus] + [len(later)] * (self.statements - 1)
         instructions = numbers_below(bounds, count, rng)
-        instructions[1:] = later[instructions[1:]]
+        instructions[1:] = later.take(instructions[1:])
         return self._problems(instructions)
 
     def render(self, problems: Problems) -> list[str]:
@@ -129,12 +129,11 @@ class Code(Task):
         """The problems with these instructions, each numbered operator * modulus + number."""
         tokens = _tokens(self.modulus).to(instructions.device)
         results = _results(self.modulus).to(instructions.device)
-        by_example = instructions.T.contiguous()
-        whole = tokens.view(torch.int16).squeeze(-1)[by_example]
+        whole = tokens.view(torch.int16).take(instructions.T)
         own = torch.arange(self.statements, device=instructions.device)
         given = {
             "statements": whole.unsqueeze(-1).view(torch.uint8),
-            "statement_of_step": own.expand(len(by_example), -1),
+            "statement_of_step": own.expand(len(whole), -1),
         }
         rows, values = instructions * self.modulus, [instructions[0]]
         for row in rows[1:]:

@@ -37,16 +37,17 @@ def numbers_below(bounds: Sequence[int], count: int, rng: Rng) -> Int64[Tensor, 
 
 
 def arrangements(
-    chosen: int, out_of: int, count: int, rng: Rng
-) -> UInt8[torch.Tensor, "chosen count"]:
-    """Ordered choices of `chosen` different numbers below `out_of` (256 at most), each equally
-    likely; with all of them chosen, permutations.
+    chosen: int, out_of: Sequence[int], count: int, rng: Rng
+) -> UInt8[torch.Tensor, "chosen kinds count"]:
+    """Ordered choices of `chosen` different numbers, each equally likely; with all of them chosen,
+    permutations. The choice [:, k] is of numbers below out_of[k], 256 at most.
 
     The number in row i is drawn as its place among those that no earlier row has taken. Going
     from the last row to the first, a place at or after one that an earlier row took moves up.
     """
-    bounds = range(out_of, out_of - chosen, -1)
-    places = numbers_below(bounds, count, rng).to(torch.uint8)
+    bounds = [numbers - row for row in range(chosen) for numbers in out_of]
+    drawn = numbers_below(bounds, count, rng).to(torch.uint8)
+    places = drawn.view(chosen, len(out_of), count)
     rows = places.unbind()
     for row in range(chosen - 2, -1, -1):
         later = places[row + 1 :]

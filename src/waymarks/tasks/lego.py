@@ -8,7 +8,7 @@ from string import ascii_lowercase
 from typing import Annotated, Any
 
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from pydantic import Field, ValidationError, field_validator, model_validator
 from torch import Tensor
 
@@ -131,9 +131,9 @@ class Lego(Task):
             variable is assigned. Answers [count, steps] of +-1.
         """
         chains = _steps_of_chains(self.lengths)
-        places = arrangements(self.variables, self.variables, count, rng)
+        drawn = arrangements(self.variables, (self.names, self.variables), count, rng)
+        names, places = drawn.unbind(dim=1)
         _number_equal_chains_by_roots(places, chains)
-        names = arrangements(self.variables, self.names, count, rng)
         minus = fair_bits(self.variables, count, rng)
         statement_of_step = places.T.contiguous().long()
         clauses = torch.stack(
@@ -143,11 +143,9 @@ class Lego(Task):
             "statements": _in_order(clauses, statement_of_step),
             "statement_of_step": statement_of_step,
         }
-        of_steps = minus.unbind()
-        for chain in chains:
-            for before, step in pairwise(chain):
-                of_steps[step].bitwise_xor_(of_steps[before])
-        return Problems(given, minus.float().mul_(-2).add_(1).T.contiguous())
+        minuses = minus.float().T @ _signs_that_count(self.lengths).to(rng.device)
+        odd = minuses.to(torch.uint8).bitwise_and_(1)
+        return Problems(given, odd.float().mul_(-2).add_(1))
 
     def render(self, problems: Problems) -> list[str]:
         """Each problem in the paper's notation: `b = -a; a = +1;`."""
@@ -236,6 +234,16 @@ def _steps_of_chains(lengths: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
                 steps[chain].append(number)
                 number += 1
     return tuple(map(tuple, steps))
+
+
+@lru_cache(maxsize=64)
+def _signs_that_count(lengths: tuple[int, ...]) -> Float[torch.Tensor, "steps steps"]:
+    """1 where the sign of the row's step counts for the value of the column's."""
+    counts = torch.zeros(sum(lengths), sum(lengths))
+    for chain in _steps_of_chains(lengths):
+        for depth, step in enumerate(chain):
+            counts[list(chain[: depth + 1]), step] = 1
+    return counts
 
 
 def _number_equal_chains_by_roots(
