@@ -50,6 +50,21 @@ def gelu(x: Float[Tensor, "r hidden"]) -> Float[Tensor, "r hidden"]:
     return activated
 
 
+SHORT = 48
+"""Up to how many positions the scores of a sequence are best written out on a CPU."""
+
+
+def _short_attention(
+    queries: Float[Tensor, "b h q head"],
+    keys: Float[Tensor, "b h p head"],
+    values: Float[Tensor, "b h p head"],
+) -> Float[Tensor, "b h q head"]:
+    """`scaled_dot_product_attention` as two products, at two thirds of its time where sequences
+    are short."""
+    scores = queries @ (keys * keys.shape[-1] ** -0.5).transpose(2, 3)
+    return scores.softmax(-1).to(values.dtype) @ values
+
+
 @runtime_checkable
 class Mixing(Protocol):
     """How rows make up sequences, which is all that attention needs to know."""
@@ -82,9 +97,11 @@ class WholeSequences:
         def split(rows: Tensor) -> Tensor:
             return rows.view(batch, -1, heads, width // heads).transpose(1, 2)
 
-        mixed = F.scaled_dot_product_attention(
-            split(queries), split(keys), split(values), is_causal=self.causal
-        )
+        apart = split(queries), split(keys), split(values)
+        if self.causal or self.positions > SHORT or queries.device.type != "cpu":
+            mixed = F.scaled_dot_product_attention(*apart, is_causal=self.causal)
+        else:
+            mixed = _short_attention(*apart)
         return mixed.transpose(1, 2).reshape(-1, width)
 
 
