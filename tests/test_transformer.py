@@ -20,8 +20,8 @@ from waymarks.formats import PrefixedVectors, Vectors
 from waymarks.models import GPT2
 from waymarks.models.huggingface import (
     READ_IN_AND_OUT,
-    load_transformers,
     load_pretrained,
+    load_transformers,
     save_pretrained,
     to_transformers,
 )
