@@ -285,7 +285,7 @@ def records(file: Path) -> Iterator[Any]:
         length, kind = struct.unpack("<HB", data[place + 4 : place + 7])
         message += data[place + 7 : place + 7 + length]
         place += 7 + length
-        if kind in (1, 4):
+        if kind in (1, 4) and place <= len(data):
             yield Record.FromString(message)
             message = b""
 
@@ -320,6 +320,33 @@ def test_wandb_holds_every_evaluation_once(tmp_path: Path, monkeypatch: pytest.M
         assert line["parity.accuracy"] == recorded["parity.accuracy"]
         assert line["sum.labels_seen"] == recorded["sum.labels_seen"]
     assert {path.name for path in tmp_path.iterdir()} == {"runs"}
+
+
+def test_wandb_goes_on_after_a_file_that_was_cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("wandb")
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    with pytest.raises(Interrupted):
+        carry_out(EXPERIMENT, tmp_path, execution("wandb"), interrupt_at(20))
+    (cut,) = (tmp_path / "trackers" / "wandb").rglob("*.wandb")
+    whole(cut)
+    cut.write_bytes(cut.read_bytes()[:-200])
+    carry_out(EXPERIMENT, tmp_path, execution())
+    first, second = sorted((tmp_path / "trackers" / "wandb").rglob("*.wandb"))
+    whole(second)
+    assert first == cut
+    assert (steps(first), steps(second)) == ([0, 10], [20, 30, 40])
+
+
+def steps(file: Path) -> list[int]:
+    """The updates of the evaluations in a W&B file."""
+    return [
+        json.loads(item.value_json)
+        for record in records(file)
+        for item in record.history.item
+        if "_step" in item.nested_key
+    ]
 
 
 def test_the_workers_of_a_study_track_their_runs(tmp_path: Path) -> None:
