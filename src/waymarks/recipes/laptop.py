@@ -129,9 +129,10 @@ def _lego() -> Experiment:
 
 def _code_training() -> Training:
     return Training(
-        updates=6000,
+        updates=4000,
         batch_size=256,
         learning_rate=2e-3,
+        schedule="cosine",
         warmup=100,
         evaluate_every=50,
         solved_accuracy=0.95,
