@@ -11,7 +11,6 @@ from torch import Tensor
 from waymarks.formats import Layout
 from waymarks.tasks import Kind, Step
 
-
 Average = Literal["labels", "steps"]
 
 
