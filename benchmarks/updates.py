@@ -1,17 +1,19 @@
 """Updates per second: waymarks against the loop that one would otherwise write.
 
-The other loop is `transformers.GPT2Model` of the same size with `inputs_embeds`,
-`torch.optim.Adam` at its defaults, and the same examples made with torch on the fly. Both train
-on the same batches from the same initial weights, in two processes that take turns, so that
-whatever else the machine does falls on both.
+Three settings: the paper's GPT-2 on parity, and BERT on LEGO chains at the laptop's size and at
+width 256. The other loop is `transformers.GPT2Model` with `inputs_embeds` and `torch.optim.Adam`,
+or `transformers.BertForTokenClassification` and `torch.optim.AdamW`, all at their defaults but
+for dropout, which is 0 on both sides. Both train on the same batches from the same initial
+weights, in processes that take turns, so that whatever else the machine does falls on both.
 
     python benchmarks/updates.py                # two threads, with and without torch.compile
-    python benchmarks/updates.py --threads 1 --rounds 10
+    python benchmarks/updates.py --threads 1 --rounds 10 --setting bert-laptop
 """
 
 import argparse
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -20,24 +22,59 @@ import time
 CONTESTANTS = ("huggingface", "waymarks", "waymarks, compiled")
 
 
+def parity():
+    """The paper's setting (section B.1) with p = 0.5."""
+    from waymarks.recipes.parity import parity_experiment
+
+    return parity_experiment(50, p=0.5)
+
+
+def lego(variables: int, names: int, batch: int, **sizes: int):
+    """Every variable of one chain told, each read at its own clause."""
+    from waymarks.formats import TokenClassification
+    from waymarks.models import BERT
+    from waymarks.studies import Experiment
+    from waymarks.supervision import EveryStep
+    from waymarks.tasks import Lego
+    from waymarks.training import Training
+
+    return Experiment(
+        task=Lego(variables=variables, names=names),
+        format=TokenClassification(),
+        supervision=EveryStep(),
+        model=BERT(**sizes),
+        training=Training(batch_size=batch, learning_rate=1e-3, weight_decay=0.01),
+        seed=0,
+    )
+
+
+def bert_at_laptop_size():
+    return lego(variables=6, names=6, batch=256, width=64, depth=6, heads=4)
+
+
+def bert_at_width_256():
+    return lego(variables=12, names=26, batch=64, width=256, depth=6, heads=8)
+
+
+SETTINGS = {
+    "gpt2": parity,
+    "bert-laptop": bert_at_laptop_size,
+    "bert-256": bert_at_width_256,
+}
+
+
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=8, help="turns of each contestant")
     parser.add_argument("--updates", type=int, default=10, help="updates in a turn")
-    parser.add_argument("--bits", type=int, default=50)
-    parser.add_argument("--contestant", choices=CONTESTANTS, help=argparse.SUPPRESS)
+    parser.add_argument("--setting", choices=SETTINGS, action="append", help="default: all")
+    parser.add_argument("--contestants", choices=CONTESTANTS, nargs="+", default=CONTESTANTS)
+    parser.add_argument("--turns-of", choices=CONTESTANTS, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
-def experiment_of(bits: int):
-    """The paper's setting (section B.1) with p = 0.5."""
-    from waymarks.recipes.parity import parity_experiment
-
-    return parity_experiment(bits, p=0.5)
-
-
-def waymarks_update(bits: int, compile: bool):
+def waymarks_update(experiment, compile: bool):
     """A function that makes one update and returns its loss: waymarks' own loop."""
     import torch
 
@@ -45,8 +82,8 @@ def waymarks_update(bits: int, compile: bool):
     from waymarks.training.memory import keep_freed_memory
 
     keep_freed_memory()
-    learner = Learner(experiment_of(bits), torch.device("cpu"))
-    events = train(experiment_of(bits), learner, compile=compile)
+    learner = Learner(experiment, torch.device("cpu"))
+    events = train(experiment, learner, compile=compile)
     next(events)  # the evaluation before the first update
 
     def update() -> float:
@@ -56,46 +93,95 @@ def waymarks_update(bits: int, compile: bool):
     return update
 
 
-def huggingface_update(bits: int):
-    """The same with `transformers`, a plain loop, and the whole sequence of every example."""
+def huggingface_update(experiment):
+    """The same with `transformers` in a plain loop, all positions of every example computed."""
+    from waymarks.models import GPT2
+
+    plain = plain_gpt2 if isinstance(experiment.model, GPT2) else plain_bert
+    parameters, optimiser, loss_of = plain(experiment)
+    training = experiment.training
+    given = {"weight_decay": training.weight_decay} if training.weight_decay else {}
+    steps = optimiser(parameters, lr=training.learning_rate, **given)
+    number = iter(range(10**9))
+
+    def update() -> float:
+        from waymarks.randomness import Rng
+
+        loss = loss_of(Rng.of(0, "train", next(number)))
+        steps.zero_grad()
+        loss.backward()
+        steps.step()
+        return float(loss.detach())
+
+    return update
+
+
+def plain_gpt2(experiment):
+    """Its parameters, optimiser, and the loss of a batch."""
     import torch
     import torch.nn.functional as F
     from torch import nn
 
-    from waymarks.models.huggingface import to_gpt2
+    from waymarks.models.huggingface import to_transformers
     from waymarks.randomness import Rng
     from waymarks.training import Learner
 
-    experiment = experiment_of(bits)
+    bits, batch = experiment.task.bits, experiment.training.batch_size
     same_start = Learner(experiment, torch.device("cpu")).network
-    gpt2 = to_gpt2(same_start)
+    gpt2 = to_transformers(same_start)
     read_in, read_out = nn.Linear(bits, 128), nn.Linear(128, 1)
     read_in.load_state_dict(same_start.read_in.state_dict())
-    read_out.load_state_dict(same_start.readouts[0].state_dict())
-    parameters = [*gpt2.parameters(), *read_in.parameters(), *read_out.parameters()]
-    adam = torch.optim.Adam([p for p in parameters if p.requires_grad], lr=2e-4)
+    read_out.load_state_dict(same_start.readout.state_dict())
     subset = experiment.task.hidden_subset(Rng.of(0, "train", 0))
-    number = iter(range(10**9))
 
-    def update() -> float:
-        rng = Rng.of(0, "train", next(number))
-        bits_given = experiment.task.sample(256, rng).given["bits"]
-        asked = experiment.supervision.reveal(experiment.task, 256, rng).asked
+    def loss_of(rng):
+        bits_given = experiment.task.sample(batch, rng).given["bits"]
+        asked = experiment.supervision.reveal(experiment.task, batch, rng).asked
         total = bits_given @ subset
         parity_is_plus = ((bits // 2 - total) / 2) % 2 == 0
         sequence = torch.stack([F.one_hot(asked, bits).float(), bits_given], dim=1)
         answer = read_out(gpt2(inputs_embeds=read_in(sequence)).last_hidden_state[:, -1])[:, 0]
-        loss = torch.where(
+        return torch.where(
             asked == 0,
             (answer - total / bits) ** 2,
             F.binary_cross_entropy_with_logits(answer, parity_is_plus.float(), reduction="none"),
         ).mean()
-        adam.zero_grad()
-        loss.backward()
-        adam.step()
-        return float(loss)
 
-    return update
+    parameters = [*gpt2.parameters(), *read_in.parameters(), *read_out.parameters()]
+    return parameters, torch.optim.Adam, loss_of
+
+
+def plain_bert(experiment):
+    """Its parameters, optimiser, and the loss of a batch: the mean of all labelled positions'."""
+    import torch
+    import torch.nn.functional as F
+    import transformers
+
+    from waymarks.models.huggingface import to_transformers
+    from waymarks.training import Learner
+
+    task, batch = experiment.task, experiment.training.batch_size
+    same_start = Learner(experiment, torch.device("cpu")).network
+    encoder = to_transformers(same_start)
+    encoder.config.num_labels = 1
+    bert = transformers.BertForTokenClassification(encoder.config).train()
+    bert.bert.load_state_dict(encoder.state_dict())
+    bert.bert.embeddings.token_type_embeddings.requires_grad_(False)  # the other side has none
+    bert.classifier.load_state_dict(same_start.readout.state_dict())
+    unlabelled = -100.0
+
+    def loss_of(rng):
+        problems = task.sample(batch, rng)
+        tokens = problems.given["statements"].flatten(1).long()
+        first_tokens = 3 * problems.given["statement_of_step"].long()
+        labels = torch.full(tokens.shape, unlabelled)
+        labels.scatter_(1, first_tokens, (problems.answers > 0).float())
+        logits = bert(input_ids=tokens).logits[..., 0]
+        labelled = labels != unlabelled
+        return F.binary_cross_entropy_with_logits(logits[labelled], labels[labelled])
+
+    learned = [parameter for parameter in bert.parameters() if parameter.requires_grad]
+    return learned, torch.optim.AdamW, loss_of
 
 
 def take_turns(contestant: str, options: argparse.Namespace) -> None:
@@ -103,15 +189,17 @@ def take_turns(contestant: str, options: argparse.Namespace) -> None:
     import torch
 
     torch.set_num_threads(options.threads)
+    experiment = SETTINGS[options.setting[0]]()
     if contestant == "huggingface":
-        update = huggingface_update(options.bits)
+        update = huggingface_update(experiment)
     else:
-        update = waymarks_update(options.bits, compile=contestant.endswith("compiled"))
+        update = waymarks_update(experiment, compile=contestant.endswith("compiled"))
     for _ in sys.stdin:
-        started = time.perf_counter()
+        started, busy = time.perf_counter(), time.process_time()
         losses = [update() for _ in range(options.updates)]
-        seconds = time.perf_counter() - started
-        print(json.dumps({"seconds": seconds, "losses": losses}), flush=True)
+        seconds = {"wall": time.perf_counter() - started, "cpu": time.process_time() - busy}
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(json.dumps({**seconds, "mebibytes": peak, "losses": losses}), flush=True)
 
 
 def matmul_peak(threads: int) -> float:
@@ -130,28 +218,33 @@ def matmul_peak(threads: int) -> float:
 
 def main() -> None:
     options = arguments()
-    if options.contestant:
-        take_turns(options.contestant, options)
+    if options.turns_of:
+        take_turns(options.turns_of, options)
         return
-    processes = {name: start(name, options) for name in CONTESTANTS}
-    turns = {name: [] for name in CONTESTANTS}
+    for setting in options.setting or SETTINGS:
+        compare(setting, options)
+
+
+def compare(setting: str, options: argparse.Namespace) -> None:
+    """Lets the contestants take turns, a first time unmeasured, and shows what came of it."""
+    processes = {name: start(name, setting, options) for name in options.contestants}
+    turns = {name: [] for name in processes}
     for number in range(options.rounds + 1):
         for name, process in processes.items():
             process.stdin.write("go\n")
             process.stdin.flush()
             turns[name].append(json.loads(process.stdout.readline()))
-        print(f"round {number} of {options.rounds}", file=sys.stderr)
+        print(f"{setting}: round {number} of {options.rounds}", file=sys.stderr)
     for process in processes.values():
         process.stdin.close()
         process.wait()
-    show(turns, options)
+    show(setting, turns, options)
 
 
-def start(name: str, options: argparse.Namespace) -> subprocess.Popen:
-    numbers = ("threads", "rounds", "updates", "bits")
-    given = [f"--{number}={getattr(options, number)}" for number in numbers]
+def start(name: str, setting: str, options: argparse.Namespace) -> subprocess.Popen:
+    given = [f"--{number}={getattr(options, number)}" for number in ("threads", "updates")]
     return subprocess.Popen(
-        [sys.executable, __file__, "--contestant", name, *given],
+        [sys.executable, __file__, "--turns-of", name, "--setting", setting, *given],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -159,35 +252,46 @@ def start(name: str, options: argparse.Namespace) -> subprocess.Popen:
     )
 
 
-def show(turns: dict[str, list[dict]], options: argparse.Namespace) -> None:
-    """Prints milliseconds, ratios with their spread, the share of the peak, and the losses' gap."""
-    peak = matmul_peak(options.threads)
-    needed = 3 * 256 * flops_per_example(options.bits) / 1e9
-    print(f"n = {options.bits}, batch 256, float32, {options.threads} threads, ", end="")
-    print(f"{options.rounds} turns of {options.updates} updates; matmul peak {peak:.0f} GFLOP/s")
-    reference = [turn["seconds"] for turn in turns["huggingface"][1:]]
-    for name, taken in turns.items():
-        seconds = [turn["seconds"] for turn in taken[1:]]
-        ratios = sorted(other / own for other, own in zip(reference, seconds, strict=True))
-        update = statistics.median(seconds) / options.updates
-        print(
-            f"{name:20} {1e3 * update:6.1f} ms/update  {1 / update:5.1f} updates/s  "
-            f"{statistics.median(ratios):.2f}x ({ratios[0]:.2f} to {ratios[-1]:.2f})  "
-            f"{needed / update / peak:.0%} of the peak"
-        )
-    losses = {name: [x for turn in taken for x in turn["losses"]] for name, taken in turns.items()}
-    for name in CONTESTANTS[1:]:
-        pairs = zip(losses[name], losses["huggingface"], strict=True)
-        gap = max(abs(own - other) for own, other in pairs)
-        print(f"{name}: largest difference of a training loss from huggingface's {gap:.1e}")
-
-
-def flops_per_example(bits: int) -> int:
+def show(setting: str, turns: dict[str, list[dict]], options: argparse.Namespace) -> None:
+    """Prints milliseconds, ratios with their spread, the share of the peak, memory, and how far
+    the losses are from those of the first contestant."""
     import torch
 
     from waymarks.training import Learner
 
-    return Learner(experiment_of(bits), torch.device("cpu")).network.flops_per_example()
+    experiment = SETTINGS[setting]()
+    learner = Learner(experiment, torch.device("cpu"))
+    peak = matmul_peak(options.threads)
+    batch = experiment.training.batch_size
+    needed = 3 * batch * learner.network.flops_per_example() / 1e9
+    print(f"{setting}: {experiment.model!r}, {experiment.task!r}, batch {batch}, float32")
+    print(
+        f"{options.threads} threads, {options.rounds} turns of {options.updates} updates; ", end=""
+    )
+    print(f"matmul peak {peak:.0f} GFLOP/s, an update needs {needed:.2f} GFLOP")
+    reference, *others = turns
+    for name in turns:
+        wall, cpu = (ratios(turns[reference], turns[name], of) for of in ("wall", "cpu"))
+        update = statistics.median(turn["wall"] for turn in turns[name][1:]) / options.updates
+        print(
+            f"{name:20} {1e3 * update:6.1f} ms/update  {1 / update:5.1f} updates/s  "
+            f"{wall}, of CPU time {cpu}  {needed / update / peak:.0%} of the peak  "
+            f"{turns[name][-1]['mebibytes']:.0f} MiB"
+        )
+    losses = {name: [x for turn in taken for x in turn["losses"]] for name, taken in turns.items()}
+    for name in others:
+        gaps = [abs(a - b) for a, b in zip(losses[name], losses[reference], strict=True)]
+        print(
+            f"{name}: largest difference of a training loss from that of {reference} "
+            f"{max(gaps[: options.updates]):.1e} in the first {options.updates} updates, "
+            f"{max(gaps):.1e} in all {len(gaps)}"
+        )
+
+
+def ratios(reference: list[dict], own: list[dict], of: str) -> str:
+    """How many times as long the reference took, turn by turn: the median, and the spread."""
+    found = sorted(a[of] / b[of] for a, b in zip(reference[1:], own[1:], strict=True))
+    return f"{statistics.median(found):.2f}x ({found[0]:.2f} to {found[-1]:.2f})"
 
 
 if __name__ == "__main__":

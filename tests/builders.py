@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from waymarks.formats import Layout, TaskVector
-from waymarks.models import GPT2
+from waymarks.formats import Layout, TaskVector, Tokens
+from waymarks.models import BERT, GPT2
 from waymarks.models.transformer import Transformer
 from waymarks.randomness import Rng
 from waymarks.studies import Experiment
@@ -90,16 +90,37 @@ def layout_of(positions: int = 2, features: int = 6, outputs: int = 1, steps: in
 def network_of(
     width: int = 32, depth: int = 2, heads: int = 2, layout: Layout | None = None, spread: float = 0
 ) -> Transformer:
+    """A GPT-2 as `built` makes it."""
+    return built(GPT2(width=width, depth=depth, heads=heads), layout or layout_of(), spread)
+
+
+def built(model: GPT2 | BERT, layout: Layout, spread: float = 0) -> Transformer:
     """A transformer initialised from a fixed seed.
 
     Args:
-        width, depth, heads, layout: its shape.
+        model, layout: its shape.
         spread: adds so much noise to every parameter, so that none of them, and no mistake made
             in handling one, is without effect.
     """
     generator = torch.Generator().manual_seed(0)
-    network = GPT2(width=width, depth=depth, heads=heads).build(layout or layout_of(), generator)
+    network = model.build(layout, generator)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter += spread * torch.randn(parameter.shape, generator=generator)
     return network
+
+
+def tokens_layout_of(
+    positions: int, symbols: int = 7, outputs: int = 2, reads: int = 1, per_read: int = 1
+) -> Layout:
+    """A layout of tokens with as many answers as there are steps."""
+    steps = tuple(range(reads * per_read))
+    return Layout(positions, symbols, outputs, steps, True, reads, per_read)
+
+
+def tokens_of(network: Transformer, batch: int = 5, start: bool = False) -> Tokens:
+    """Random tokens read at random positions that differ, or at the start."""
+    layout, generator = network.layout, torch.Generator().manual_seed(1)
+    tokens = torch.randint(layout.features, (batch, layout.positions), generator=generator)
+    order = torch.rand(batch, layout.positions, generator=generator).argsort(1)
+    return Tokens(tokens, torch.zeros_like(order[:, :1]) if start else order[:, : layout.reads])

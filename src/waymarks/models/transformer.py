@@ -316,15 +316,17 @@ class Transformer(Network):
         return after
 
     def flops_per_example(self) -> int:
-        """What is shared between examples costs nothing more, and a row that nobody reads
-        nothing in the last block. Of vectors in the two positions of a `PrefixedVectors`,
-        attention's own products are left out: they are one in a thousand."""
+        """What is shared between examples costs nothing more, and where every position sees all
+        others a row that nobody reads nothing in the last block. Of vectors in the two positions
+        of a `PrefixedVectors`, a causal attention's own products are left out: they are one in a
+        thousand."""
         layout, width, depth = self.layout, self.architecture.width, self.architecture.depth
+        causal, positions = self.architecture.causal, layout.positions
         head = layout.answers * layout.outputs * width
-        if not layout.tokens:
-            return 2 * (layout.features * width + 12 * depth * width**2 + head)
-        positions = layout.positions
-        asked = positions if self.architecture.causal else layout.reads
+        read_in = 0 if layout.tokens else layout.features * width
+        if causal and not layout.tokens:
+            return 2 * (read_in + 12 * depth * width**2 + head)
+        asked = positions if causal else layout.reads
         maps = 12 * (depth - 1) * positions + 2 * positions + 10 * asked
         attention = 2 * positions * ((depth - 1) * positions + asked)
-        return 2 * (maps * width**2 + attention * width + head)
+        return 2 * (positions * read_in + maps * width**2 + attention * width + head)
