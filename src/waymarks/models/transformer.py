@@ -62,7 +62,8 @@ def _short_attention(
     """`scaled_dot_product_attention` as two products, at two thirds of its time where sequences
     are short."""
     scores = queries @ (keys * keys.shape[-1] ** -0.5).transpose(2, 3)
-    return scores.softmax(-1).to(values.dtype) @ values
+    mixed: Tensor = scores.softmax(-1).to(values.dtype) @ values
+    return mixed
 
 
 @runtime_checkable
