@@ -1,5 +1,6 @@
 """A study: a question, arms that differ in one thing, seeds, and a claim."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -130,11 +131,21 @@ class Study(Frozen):
         Raises:
             UserError: the folder cannot be written.
         """
+        content = {"schema": SCHEMA, "study": self.model_dump(mode="json")}
         try:
             (folder / RUNS).mkdir(parents=True, exist_ok=True)
-            write_json(folder / STUDY, {"schema": SCHEMA, "study": self.model_dump(mode="json")})
+            if not _is_written(folder / STUDY, content):
+                write_json(folder / STUDY, content)
         except OSError as error:
             raise UserError(f"cannot write to {folder}: {error.strerror or error}") from error
+
+
+def _is_written(path: Path, content: object) -> bool:
+    """Whether the file says so already, as where several drivers work on one folder."""
+    try:
+        return bool(json.loads(path.read_text()) == json.loads(json.dumps(content)))
+    except (OSError, ValueError):
+        return False
 
 
 def _run(experiment: Experiment, seed: int, folder: Path) -> Run:
