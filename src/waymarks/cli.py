@@ -12,6 +12,8 @@ import typer
 from rich.console import Console
 
 from waymarks.cli_compare import compare
+from waymarks.cli_sweep import app as sweeps
+from waymarks.cli_sweep import follow_study
 from waymarks.cli_theory import app as theory
 from waymarks.errors import RunFailed, UserError
 
@@ -49,6 +51,7 @@ app = typer.Typer(
 )
 
 app.add_typer(theory, name="theory")
+app.add_typer(sweeps)
 
 Out = Annotated[Path | None, typer.Option(help="Folder for runs and report.", show_default=False)]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, or one of several such as cuda:1.")]
@@ -227,7 +230,7 @@ def list_runs(
         )
         for run in runs
     ]
-    _print_table(("run", "experiment", "seed", "state", "update", "in"), rows)
+    print_table(("run", "experiment", "seed", "state", "update", "in"), rows)
 
 
 @app.command(epilog=_example("waymarks show 2b08", "waymarks show runs/2b0802302783b9b0 --json"))
@@ -265,7 +268,7 @@ def report(
     loose = [run for folder in folders if not (folder / STUDY).exists() for run in _runs_in(folder)]
     if loose:
         outcomes.append(outcome_of_runs(loose, "Runs"))
-    _report(outcomes, out or (folders[0] if len(folders) == 1 else Path("report")), as_json)
+    report_outcomes(outcomes, out or (folders[0] if len(folders) == 1 else Path("report")), as_json)
 
 
 app.command(
@@ -371,20 +374,9 @@ def _conduct(
     study: "Study", folder: Path, execution: "Execution", jobs: int | None, as_json: bool
 ) -> None:
     """Runs a study, shows it, and reports what came of it; exit code 1 if a run failed."""
-    from waymarks.live import StudyView
-    from waymarks.studies import Interrupted, Outcome
     from waymarks.studies.conduct import conduct
 
-    try:
-        with StudyView(Console(stderr=True), f"{study.name}: {study.question}") as view:
-            failed = view.follow(conduct(study, folder, execution, jobs))
-    except (Interrupted, KeyboardInterrupt):
-        _stopped(folder)
-    for job, reason in failed.items():
-        print(f"failed: {job.arm}, seed {job.experiment.seed}: {reason}", file=sys.stderr)
-    _report([Outcome.of(study, folder)], folder, as_json)
-    if failed:
-        raise RunFailed(f"{len(failed)} runs failed; try again: waymarks resume {folder}")
+    follow_study(study, folder, conduct(study, folder, execution, jobs), as_json)
 
 
 def _stopped(folder: Path) -> None:
@@ -392,7 +384,8 @@ def _stopped(folder: Path) -> None:
     sys.exit(130)
 
 
-def _report(outcomes: "list[Outcome]", folder: Path, as_json: bool) -> None:
+def report_outcomes(outcomes: "list[Outcome]", folder: Path, as_json: bool) -> None:
+    """Writes a report of studies into `folder` and prints its numbers."""
     from waymarks.reports import arm_table, write_report
 
     written = write_report(outcomes, folder)
@@ -410,7 +403,7 @@ def _report(outcomes: "list[Outcome]", folder: Path, as_json: bool) -> None:
         steps = outcome.study.arms[0].experiment.task.steps
         accuracies = (f"{step.name} accuracy" for step in steps)
         headings = ("arm", "finished", "solved", "updates to solve", *accuracies, "updates/s")
-        _print_table(headings, rows)
+        print_table(headings, rows)
         _print_verdict(outcome)
     Console().print(f"report: {written.page}", highlight=False, soft_wrap=True, markup=False)
 
@@ -461,7 +454,8 @@ def _arm_row(arm: Mapping[Hashable, Any]) -> tuple[str, ...]:
     )
 
 
-def _print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Prints rows of text under headings."""
     from rich.table import Table
 
     table = Table(*headings, box=None, pad_edge=False, padding=(0, 2, 0, 0))
