@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,11 +97,7 @@ class _Worker:
     def give(self, job: Job, root: Path, execution: Execution) -> None:
         """Has it carry out a job."""
         self.job = job
-        description = {
-            "experiment": job.experiment.model_dump(mode="json"),
-            "root": str(root),
-            "execution": execution.model_dump(mode="json"),
-        }
+        description = described(job, root, execution)
         assert self.process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # its death is heard of
             self.process.stdin.write(json.dumps(description) + "\n")
@@ -191,6 +187,15 @@ def cores() -> int:
 def default_jobs(execution: Execution) -> int:
     """How many runs go side by side unless told: one per core, or one on a GPU."""
     return 1 if execution.torch_device().type == "cuda" else cores()
+
+
+def described(job: Job, root: Path, execution: Execution) -> dict[str, Any]:
+    """A job as plain data, for `carry_out_job`."""
+    return {
+        "experiment": job.experiment.model_dump(mode="json"),
+        "root": str(root),
+        "execution": execution.model_dump(mode="json"),
+    }
 
 
 def jobs_of(study: Study, folder: Path) -> Iterator[Job]:
@@ -306,11 +311,7 @@ def _understood(message: _Message, crew: _Crew, retries: "Retries") -> Event | N
     worker.job = None
     if ended["last"]:
         crew.dismiss(worker)
-    if ended["kind"] == "unwritable":
-        raise unwritable(crew.folder, ended["message"])
-    if ended["kind"] == "failed":
-        return failed(job, ended["message"], ended.get("details", ""))
-    return Event(ended["kind"], job)
+    return event_of(job, ended, crew.folder)
 
 
 def _death(worker: _Worker, crew: _Crew, retries: "Retries") -> Event | None:
@@ -325,12 +326,20 @@ def _death(worker: _Worker, crew: _Crew, retries: "Retries") -> Event | None:
     return retries.of(job, reason, "\n".join(worker.complaints))
 
 
-def unwritable(folder: Path, reason: str) -> RunFailed:
-    """The error of a study whose folder cannot be written any more."""
-    return RunFailed(
-        f"{folder}: cannot be written: {reason}; what was finished or saved is kept: mend that, "
-        f"then waymarks resume {folder}"
-    )
+def event_of(job: Job, ended: Mapping[str, Any], folder: Path) -> Event:
+    """What happened to a job that `carry_out_job` says has `ended` so.
+
+    Raises:
+        RunFailed: the study's folder cannot be written any more.
+    """
+    if ended["kind"] == "unwritable":
+        raise RunFailed(
+            f"{folder}: cannot be written: {ended['message']}; what was finished or saved is "
+            f"kept: mend that, then waymarks resume {folder}"
+        )
+    if ended["kind"] == "failed":
+        return failed(job, ended["message"], ended.get("details", ""))
+    return Event(ended["kind"], job)
 
 
 def failed(job: Job, message: str, details: str = "") -> Event:

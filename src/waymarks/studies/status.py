@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from waymarks.studies.conduct import Job, jobs_of
+from waymarks.studies.execution import Progress
 from waymarks.studies.run import METRICS
 from waymarks.studies.study import Outcome, Study
 
@@ -134,8 +135,11 @@ def _status(job: Job) -> RunStatus:
     if state == "finished" and run.is_finished:
         return RunStatus(job, "finished", update)
     if state == "running" and run.is_being_trained:
-        reached, pace = _pace(run.folder / METRICS)
-        return RunStatus(job, "running", max(reached, update), pace)
+        progress = progress_of(job)
+        if progress is None:
+            return RunStatus(job, "running", update)
+        pace = progress.updates_per_second or None
+        return RunStatus(job, "running", max(progress.update, update), pace)
     reason = None if state == "finished" else run.failure
     if state == "diverged":
         return RunStatus(job, "failed", update, reason=reason or "it diverged", diverged=True)
@@ -144,17 +148,16 @@ def _status(job: Job) -> RunStatus:
     return RunStatus(job, "waiting", update)
 
 
-def _pace(path: Path) -> tuple[int, float | None]:
-    """The update of the newest evaluation, and the updates per second since the one before."""
-    lines = _last_lines(path)
+def progress_of(job: Job) -> Progress | None:
+    """How far a run is, from its two newest evaluations (with one, the pace is 0); None where
+    there is none yet."""
+    lines = _last_lines(job.run.folder / METRICS)
     if not lines:
-        return 0, None
-    newest = lines[-1]
-    if len(lines) < 2:
-        return int(newest["update"]), None
-    updates = newest["update"] - lines[-2]["update"]
-    seconds = newest["seconds"] - lines[-2]["seconds"]
-    return int(newest["update"]), updates / seconds if seconds > 0 else None
+        return None
+    before, newest = lines[0], lines[-1]
+    seconds = newest["seconds"] - before["seconds"]
+    pace = (newest["update"] - before["update"]) / seconds if seconds > 0 else 0.0
+    return Progress(newest["update"], job.experiment.training.updates, pace, newest)
 
 
 def _last_lines(path: Path) -> list[dict[str, Any]]:

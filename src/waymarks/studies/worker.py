@@ -59,7 +59,12 @@ def serve(carry_out: CarryOut = carry_out) -> int:
     _send(channel, ready=True)
     while line := sys.stdin.readline():
         stop.idle = False
-        ended = _do(json.loads(line), carry_out, channel, stop)
+
+        def tell(progress: Progress) -> None:
+            if not _send(channel, progress=progress.as_dict()) or stop.asked:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        ended = carry_out_job(json.loads(line), tell, carry_out)
         last = ended.pop("unsound", False) or stop.asked
         _send(channel, ended={**ended, "last": last})
         if last:
@@ -68,21 +73,33 @@ def serve(carry_out: CarryOut = carry_out) -> int:
     return 0
 
 
-def _do(job: dict[str, Any], carry_out: CarryOut, channel: TextIO, stop: Stop) -> dict[str, Any]:
-    """Carries out one job; says how it ended: its `kind`, why, and whether it left the process
-    `unsound`."""
-    told = False
+def carry_out_job(
+    job: dict[str, Any],
+    tell: Callable[[Progress], None] = lambda progress: None,
+    carry_out: CarryOut = carry_out,
+) -> dict[str, Any]:
+    """Carries out one job.
 
-    def tell(progress: Progress) -> None:
-        nonlocal told
-        told = True
-        if not _send(channel, progress=progress.as_dict()) or stop.asked:
-            os.kill(os.getpid(), signal.SIGTERM)
+    Args:
+        job: an `experiment` and an `execution` as plain data, and the `root` of its run.
+        tell: is told of progress.
+        carry_out: what is done with the experiment.
+
+    Returns:
+        How it ended: its `kind`, why (`message`, `details`), and whether it left the process
+        `unsound`.
+    """
+    has_trained = False
+
+    def watch(progress: Progress) -> None:
+        nonlocal has_trained
+        has_trained = True
+        tell(progress)
 
     try:
         experiment = Experiment.parse(job["experiment"])
         execution = Execution.of(**job["execution"])
-        carry_out(experiment, Path(job["root"]), execution, tell, wait=False)
+        carry_out(experiment, Path(job["root"]), execution, watch, wait=False)
     except BeingTrained:
         return {"kind": "elsewhere"}
     except Interrupted:
@@ -97,7 +114,7 @@ def _do(job: dict[str, Any], carry_out: CarryOut, channel: TextIO, stop: Stop) -
         message = "".join(traceback.format_exception_only(error)).strip()
         details = traceback.format_exc()
         return {"kind": "failed", "message": message, "details": details, "unsound": True}
-    return {"kind": "finished" if told else "skipped"}
+    return {"kind": "finished" if has_trained else "skipped"}
 
 
 def _private_channel() -> TextIO:
