@@ -40,7 +40,7 @@ from waymarks.studies.study import Arm, Study
 from waymarks.supervision import Supervision
 from waymarks.tasks import Task
 
-FIELDS = ("name", "question", "seed", "experiment", "axes", "arms", "claim")
+FIELDS = ("name", "question", "seed", "experiment", "axes", "arms", "learning_rates", "claim")
 ARM_FIELDS = ("name", "set")
 MOST_RUNS = 100_000
 SEED_RANGE = re.compile(r"\s*(\d+)\s*\.\.\s*(\d+)\s*")
@@ -116,6 +116,9 @@ def _study(content: Table, path: Path) -> Study:
     seeds = _seeds(content, axes, base.pop("seed", None))
     axes.pop("seed", None)
     arms = _arms(base, list(axes.values()), _named_arms(content), content.get("name", path.stem))
+    if "learning_rates" in content:
+        rates = {"learning_rates": content["learning_rates"]}
+        arms = [{"name": arm.name, "experiment": arm.experiment, **rates} for arm in arms]
     if len(arms) * len(seeds) > MOST_RUNS:
         raise UserError(f"asks for {len(arms) * len(seeds):,} runs; at most {MOST_RUNS:,} will do")
     varied = " and ".join(axes) or "the arm"

@@ -65,10 +65,11 @@ def serve(carry_out: CarryOut = carry_out) -> int:
                 os.kill(os.getpid(), signal.SIGTERM)
 
         ended = carry_out_job(json.loads(line), tell, carry_out)
-        last = ended.pop("unsound", False) or stop.asked
+        was_asked = stop.asked or ended["kind"] == "interrupted"
+        last = ended.pop("unsound", False) or was_asked
         _send(channel, ended={**ended, "last": last})
         if last:
-            return 130 if stop.asked else 1
+            return 130 if was_asked else 1
         stop.idle = True
     return 0
 
