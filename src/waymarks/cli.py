@@ -213,24 +213,18 @@ def list_runs(
     as_json: Json = False,
 ) -> None:
     """Lists the runs below a folder: what they are of, and what they are at."""
-    from rich.markup import escape
-
     runs = _runs_below(folder)
     if as_json:
         _print_json({"runs": [_described(run) for run in runs]})
         return
-    rows = [
-        (
-            run.folder.name,
-            escape(_in_short(run)),
-            str(run.experiment.seed),
-            run.state,
-            f"{run.status.get('update', 0):,}",
-            str(run.folder.parent),
-        )
-        for run in runs
-    ]
-    print_table(("run", "experiment", "seed", "state", "update", "in"), rows)
+    _print_columns([("run", "experiment", "seed", "state", "update", "in"), *map(_listed, runs)])
+
+
+def _listed(run: "Run") -> tuple[str, ...]:
+    update = f"{run.status.get('update', 0):,}"
+    experiment = run.experiment
+    place = str(run.folder.parent)
+    return run.folder.name, _in_short(run), str(experiment.seed), run.state, update, place
 
 
 @app.command(epilog=_example("waymarks show 2b08", "waymarks show runs/2b0802302783b9b0 --json"))
@@ -295,10 +289,11 @@ def _runs_below(folder: Path) -> "list[Run]":
     if not folder.is_dir():
         raise UserError(f"{folder}: is no folder")
     runs = []
-    for path in sorted(folder.rglob(EXPERIMENT)):
-        if path.with_name(METRICS).exists():
+    for place, folders, files in os.walk(folder):
+        folders.sort()
+        if EXPERIMENT in files and METRICS in files:
             try:
-                runs.append(Run.open(path.parent))
+                runs.append(Run.open(Path(place)))
             except UserError as error:
                 print(f"left out: {error}", file=sys.stderr)
     return runs
@@ -462,6 +457,14 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in rows:
         table.add_row(*row)
     Console().print(table)
+
+
+def _print_columns(rows: Sequence[Sequence[str]]) -> None:
+    """Prints rows in columns of plain text, for eyes and for other programs alike."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print("  ".join(cells).rstrip())
 
 
 def _print_json(content: object) -> None:

@@ -202,10 +202,10 @@ def jobs_of(study: Study, folder: Path) -> Iterator[Job]:
     """Every run of a study once, in the order in which they are begun."""
     identities = set()
     for arm, experiment in study.experiments():
-        identity = experiment.identity
-        if identity not in identities:
-            identities.add(identity)
-            yield Job(arm, experiment, Run(folder / RUNS / identity))
+        run = Run.of(experiment, folder / RUNS)
+        if run.folder.name not in identities:
+            identities.add(run.folder.name)
+            yield Job(arm, experiment, run)
 
 
 def settled(job: Job) -> Event | None:

@@ -50,6 +50,13 @@ class Run:
     folder: Path
 
     @classmethod
+    def of(cls, experiment: Experiment, root: Path) -> "Run":
+        """The run of an experiment in a folder of runs, begun or not."""
+        run = cls(root / experiment.identity)
+        run.__dict__["experiment"] = experiment  # where a cached property keeps what it has read
+        return run
+
+    @classmethod
     def open(cls, folder: Path) -> "Run":
         """The run in `folder`.
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 from waymarks.studies.conduct import Job, jobs_of
 from waymarks.studies.execution import Progress
 from waymarks.studies.run import METRICS
-from waymarks.studies.study import Outcome, Study
+from waymarks.studies.study import Study
 
 Standing = Literal["finished", "running", "failed", "waiting"]
 STANDINGS: tuple[Standing, ...] = get_args(Standing)
@@ -125,7 +125,7 @@ def open_status(folder: Path) -> StudyStatus:
     Raises:
         UserError: there is none.
     """
-    return status_of(Outcome.open(folder).study, folder)
+    return status_of(Study.open(folder), folder)
 
 
 def _status(job: Job) -> RunStatus:

@@ -125,6 +125,24 @@ class Study(Frozen):
             arms.append(arm.model_copy(update=changed))
         return self.model_copy(update={"arms": tuple(arms)})
 
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """The study in `folder`.
+
+        Raises:
+            UserError: there is none, or its file is damaged or from a newer version.
+        """
+        path = folder / STUDY
+        content = read_json(path)
+        if not isinstance(content, dict) or "study" not in content:
+            raise UserError(f"{path}: is not the file of a study")
+        if content.get("schema", SCHEMA) != SCHEMA:
+            raise UserError(f"{path}: was written by another version (schema {content['schema']})")
+        try:
+            return cls.model_validate(content["study"])
+        except ValidationError as error:
+            raise UserError(f"{path}: {from_validation(error)}") from error
+
     def write(self, folder: Path) -> None:
         """Writes `study.json` into `folder`, which is made where it is missing.
 
@@ -149,7 +167,7 @@ def _is_written(path: Path, content: object) -> bool:
 
 
 def _run(experiment: Experiment, seed: int, folder: Path) -> Run:
-    return Run(folder / RUNS / experiment.model_copy(update={"seed": seed}).identity)
+    return Run.of(experiment.model_copy(update={"seed": seed}), folder / RUNS)
 
 
 @dataclass(frozen=True)
@@ -189,16 +207,7 @@ class Outcome:
         Raises:
             UserError: there is none, or its file is damaged or from a newer version.
         """
-        path = folder / STUDY
-        content = read_json(path)
-        if not isinstance(content, dict) or "study" not in content:
-            raise UserError(f"{path}: is not the file of a study")
-        if content.get("schema", SCHEMA) != SCHEMA:
-            raise UserError(f"{path}: was written by another version (schema {content['schema']})")
-        try:
-            return cls.of(Study.model_validate(content["study"]), folder)
-        except ValidationError as error:
-            raise UserError(f"{path}: {from_validation(error)}") from error
+        return cls.of(Study.open(folder), folder)
 
     def verdict(self) -> Verdict | None:
         """What the outcome says of the claim, if the study makes one."""

@@ -116,16 +116,17 @@ def _study(content: Table, path: Path) -> Study:
     seeds = _seeds(content, axes, base.pop("seed", None))
     axes.pop("seed", None)
     arms = _arms(base, list(axes.values()), _named_arms(content), content.get("name", path.stem))
-    if "learning_rates" in content:
-        rates = {"learning_rates": content["learning_rates"]}
-        arms = [{"name": arm.name, "experiment": arm.experiment, **rates} for arm in arms]
     if len(arms) * len(seeds) > MOST_RUNS:
         raise UserError(f"asks for {len(arms) * len(seeds):,} runs; at most {MOST_RUNS:,} will do")
+    rates = content.get("learning_rates", ())
     varied = " and ".join(axes) or "the arm"
     fields = {
         "name": content.get("name", path.stem),
         "question": content.get("question", f"What depends on {varied}?"),
-        "arms": arms,
+        "arms": [
+            {"name": arm.name, "experiment": arm.experiment, "learning_rates": rates}
+            for arm in arms
+        ],
         "seeds": seeds,
     }
     try:
