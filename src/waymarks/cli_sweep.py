@@ -67,6 +67,10 @@ def sweep(
         int | None,
         typer.Option(min=1, help="CPU threads of each run; its share of the cores unless given."),
     ] = None,
+    track: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TRACKER", help="Show runs to tensorboard, wandb or mlflow as well."),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object on standard output, and nothing else.")
     ] = False,
@@ -75,16 +79,19 @@ def sweep(
     from waymarks.studies import Execution
     from waymarks.studies.conduct import conduct, cores, default_jobs
     from waymarks.studies.sweep import read_sweep
+    from waymarks.trackers import require_libraries
 
     study = read_sweep(file)
     folder = out or Path("studies") / _slug(study.name)
-    execution = Execution.of(device=device, compile=compile, threads=threads)
+    fields = {"device": device, "compile": compile, "threads": threads}
+    execution = Execution.of(**fields, track=tuple(track or ()))
     if ray is not None:
         if jobs is not None or dry_run:
             raise UserError("--jobs and --dry-run are about this machine; Ray places runs itself")
         events = _on_ray(study, folder, execution, ray, cpus_per_run, gpus_per_run)
         follow_study(study, folder, events, as_json, again=_this_command())
         return
+    require_libraries(execution.track)
     jobs = jobs or default_jobs(execution)
     if dry_run:
         from waymarks.studies.estimate import estimate

@@ -328,5 +328,7 @@ def _check_claim(study: Study) -> None:
     arms = {arm.name: arm for arm in study.arms}
     for condition in study.claim.conditions if study.claim else ():
         steps = [step.name for step in arms[condition.arm].experiment.task.steps]
-        if condition.step not in steps:
-            raise UserError(f"the claim: {unknown_name('step', condition.step, steps)}")
+        fields = condition.model_dump()
+        for step in [*fields.get("steps", ()), fields.get("step", steps[0])]:
+            if step not in steps:
+                raise UserError(f"the claim: {unknown_name('step', step, steps)}")
