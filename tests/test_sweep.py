@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -339,3 +340,17 @@ def test_ctrl_c_stops_a_sweep_and_says_how_to_go_on(here: Path) -> None:
     assert "stopped; 0 of 3 runs are finished; to go on: waymarks resume out" in said
     assert first.state == "interrupted"
     assert list(first.folder.glob("checkpoint-*.safetensors"))
+
+
+def test_every_sweep_in_the_documentation_is_one(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[1] / "docs" / "sweeps.md").read_text()
+    first, *fragments = re.findall(r"```toml\n(.*?)```", text, flags=re.DOTALL)
+    (tmp_path / "sweep.toml").write_text(first)
+    study = read_sweep(tmp_path / "sweep.toml")
+    assert (len(study.arms), len(study.seeds)) == (6, 3)
+    assert "sum = 0.1, learning_rate = 0.001" in [arm.name for arm in study.arms]
+    base, _, _ = first.partition("[axes]")
+    for fragment in fragments:
+        own = base if "[axes]" in fragment else first
+        (tmp_path / "sweep.toml").write_text(f"{own}\n{fragment}")
+        assert len(read_sweep(tmp_path / "sweep.toml").arms) >= 2

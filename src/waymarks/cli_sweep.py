@@ -1,10 +1,11 @@
 """`waymarks sweep` and `waymarks status`: many runs, here or on a cluster, and what they are at."""
 
+import contextlib
 import json
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -105,7 +106,7 @@ def sweep(
 
 def _on_ray(
     study: "Study", folder: Path, execution: "Execution", address: str, cpus: float, gpus: float
-) -> "Iterator[Event]":
+) -> "Generator[Event, None, None]":
     from waymarks.studies.ray_conduct import Resources, conduct_on_ray
 
     return conduct_on_ray(study, folder, execution, address, Resources(cpus=cpus, gpus=gpus))
@@ -124,7 +125,7 @@ def _this_command() -> str:
 def follow_study(
     study: "Study",
     folder: Path,
-    events: "Iterator[Event]",
+    events: "Generator[Event, None, None]",
     as_json: bool,
     again: str | None = None,
 ) -> None:
@@ -152,7 +153,8 @@ def follow_study(
 
     again = again or resume_command(folder)
     try:
-        with StudyView(Console(stderr=True), f"{study.name}: {study.question}") as view:
+        title = f"{study.name}: {study.question}"
+        with contextlib.closing(events), StudyView(Console(stderr=True), title) as view:
             view.follow(events)
     except (Interrupted, KeyboardInterrupt):
         _stopped(status_of(study, folder), again)

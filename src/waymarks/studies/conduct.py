@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -224,7 +224,7 @@ def conduct(
     execution: Execution,
     jobs: int | None = None,
     worker: Sequence[str] = WORKER,
-) -> Iterator[Event]:
+) -> Generator[Event, None, None]:
     """Runs every arm of `study` with every seed, and says what happens.
 
     What is finished is skipped, what was half done goes on, and one run's failure stops no other.

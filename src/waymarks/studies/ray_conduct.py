@@ -7,7 +7,7 @@ starts again goes on from the last checkpoint in the folder, which all machines 
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,7 @@ def conduct_on_ray(
     execution: Execution,
     address: str,
     resources: Resources | None = None,
-) -> Iterator[Event]:
+) -> Generator[Event, None, None]:
     """Runs every arm of `study` with every seed on a Ray cluster; like `conduct`.
 
     Args:
@@ -146,9 +146,10 @@ class _Tasks:
     def __init__(self, ray: Any, folder: Path, execution: Execution, resources: Resources) -> None:
         self.ray, self.folder = ray, folder
         self._execution = execution
-        self._remote = ray.remote(
-            num_cpus=resources.cpus, num_gpus=resources.gpus, max_retries=RAYS_RETRIES
-        )(carry_out_remotely)
+        asked: dict[str, Any] = {"num_cpus": resources.cpus, "num_gpus": resources.gpus}
+        if execution.compile:  # torch.compile compiles less and less in one process
+            asked["max_calls"] = 1
+        self._remote = ray.remote(max_retries=RAYS_RETRIES, **asked)(carry_out_remotely)
         self._jobs: dict[Any, Job] = {}
         self._shown: dict[Job, int] = {}
         self._at_once = _at_once(ray, resources)

@@ -52,7 +52,8 @@ def serve(carry_out: CarryOut = carry_out) -> int:
 
     Returns:
         The exit code: 130 if asked to stop; 1 after an error that may have left the process in a
-        bad state, so that another one should take over; else 0.
+        bad state, so that another one should take over; else 0, also after a run that was compiled,
+        as torch.compile compiles less and less in one process.
     """
     stop = Stop()
     channel = _private_channel()
@@ -64,12 +65,14 @@ def serve(carry_out: CarryOut = carry_out) -> int:
             if not _send(channel, progress=progress.as_dict()) or stop.asked:
                 os.kill(os.getpid(), signal.SIGTERM)
 
-        ended = carry_out_job(json.loads(line), tell, carry_out)
+        job = json.loads(line)
+        ended = carry_out_job(job, tell, carry_out)
         was_asked = stop.asked or ended["kind"] == "interrupted"
-        last = ended.pop("unsound", False) or was_asked
+        is_unsound = ended.pop("unsound", False)
+        last = was_asked or is_unsound or job["execution"]["compile"]
         _send(channel, ended={**ended, "last": last})
         if last:
-            return 130 if was_asked else 1
+            return 130 if was_asked else int(is_unsound)
         stop.idle = True
     return 0
 
