@@ -201,7 +201,17 @@ def test_ctrl_c_saves_a_checkpoint_and_gives_exit_code_130(here: Path) -> None:
 
 
 def test_every_command_has_help_with_an_example(capsys: pytest.CaptureFixture[str]) -> None:
-    for command in ("demo", "reproduce", "run", "resume", "list", "show", "report"):
+    for command in (
+        "demo",
+        "reproduce",
+        "sweep",
+        "status",
+        "run",
+        "resume",
+        "list",
+        "show",
+        "report",
+    ):
         assert call(command, "--help") == 0
         assert f"waymarks {command}" in capsys.readouterr().out.split("Example:")[1]
 

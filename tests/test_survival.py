@@ -44,6 +44,17 @@ WITH_EVERYTHING = tiny_experiment(
 """It gives up after five evaluations without a new best."""
 AT_EVERY_UPDATE = Execution(device="cpu", threads=1, checkpoint_seconds=0)
 
+CARRY_OUT = """
+    import json, sys
+    from pathlib import Path
+    from waymarks.studies import Execution, Experiment, carry_out
+
+    job = json.load(sys.stdin)
+    experiment, execution = Experiment.parse(job["experiment"]), Execution(**job["execution"])
+    carry_out(experiment, Path(job["root"]), execution, lambda it: print(it.update, flush=True))
+"""
+"""A process that carries out the job on its standard input and prints each update it tells of."""
+
 Outcome = tuple[list[dict[str, Any]], dict[str, torch.Tensor], dict[str, Any] | None]
 
 
@@ -81,7 +92,7 @@ def start_worker(
     root: Path, before: str = "", experiment: Experiment = EXPERIMENT
 ) -> "subprocess.Popen[str]":
     """A process that carries out the experiment, after running the code `before`."""
-    code = f"{textwrap.dedent(before)}\nfrom waymarks.studies.worker import main\nmain()"
+    code = textwrap.dedent(before) + textwrap.dedent(CARRY_OUT)
     process = subprocess.Popen(
         [sys.executable, "-c", code],
         stdin=subprocess.PIPE,

@@ -49,10 +49,11 @@ class Axis(Frozen):
         Raises:
             ValueError: there is none; names the nearest that there are.
         """
-        known = {subclass.__name__: subclass for subclass in concrete_subclasses(cls)}
-        if not isinstance(name, str) or name not in known:
-            raise ValueError(unknown_name(cls.__name__.lower(), name, known))
-        return known[name]
+        for subclass in concrete_subclasses(cls):
+            if subclass.__name__ == name:
+                return subclass
+        known = [subclass.__name__ for subclass in concrete_subclasses(cls)]
+        raise ValueError(unknown_name(cls.__name__.lower(), name, known))
 
     @model_validator(mode="wrap")
     @classmethod

@@ -12,6 +12,8 @@ import typer
 from rich.console import Console
 
 from waymarks.cli_compare import compare
+from waymarks.cli_sweep import app as sweeps
+from waymarks.cli_sweep import follow_study
 from waymarks.cli_theory import app as theory
 from waymarks.errors import RunFailed, UserError
 
@@ -49,6 +51,7 @@ app = typer.Typer(
 )
 
 app.add_typer(theory, name="theory")
+app.add_typer(sweeps)
 
 Out = Annotated[Path | None, typer.Option(help="Folder for runs and report.", show_default=False)]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, or one of several such as cuda:1.")]
@@ -210,24 +213,18 @@ def list_runs(
     as_json: Json = False,
 ) -> None:
     """Lists the runs below a folder: what they are of, and what they are at."""
-    from rich.markup import escape
-
     runs = _runs_below(folder)
     if as_json:
         _print_json({"runs": [_described(run) for run in runs]})
         return
-    rows = [
-        (
-            run.folder.name,
-            escape(_in_short(run)),
-            str(run.experiment.seed),
-            run.state,
-            f"{run.status.get('update', 0):,}",
-            str(run.folder.parent),
-        )
-        for run in runs
-    ]
-    _print_table(("run", "experiment", "seed", "state", "update", "in"), rows)
+    _print_columns([("run", "experiment", "seed", "state", "update", "in"), *map(_listed, runs)])
+
+
+def _listed(run: "Run") -> tuple[str, ...]:
+    update = f"{run.status.get('update', 0):,}"
+    experiment = run.experiment
+    place = str(run.folder.parent)
+    return run.folder.name, _in_short(run), str(experiment.seed), run.state, update, place
 
 
 @app.command(epilog=_example("waymarks show 2b08", "waymarks show runs/2b0802302783b9b0 --json"))
@@ -265,7 +262,7 @@ def report(
     loose = [run for folder in folders if not (folder / STUDY).exists() for run in _runs_in(folder)]
     if loose:
         outcomes.append(outcome_of_runs(loose, "Runs"))
-    _report(outcomes, out or (folders[0] if len(folders) == 1 else Path("report")), as_json)
+    report_outcomes(outcomes, out or (folders[0] if len(folders) == 1 else Path("report")), as_json)
 
 
 app.command(
@@ -292,10 +289,11 @@ def _runs_below(folder: Path) -> "list[Run]":
     if not folder.is_dir():
         raise UserError(f"{folder}: is no folder")
     runs = []
-    for path in sorted(folder.rglob(EXPERIMENT)):
-        if path.with_name(METRICS).exists():
+    for place, folders, files in os.walk(folder):
+        folders.sort()
+        if EXPERIMENT in files and METRICS in files:
             try:
-                runs.append(Run.open(path.parent))
+                runs.append(Run.open(Path(place)))
             except UserError as error:
                 print(f"left out: {error}", file=sys.stderr)
     return runs
@@ -371,20 +369,9 @@ def _conduct(
     study: "Study", folder: Path, execution: "Execution", jobs: int | None, as_json: bool
 ) -> None:
     """Runs a study, shows it, and reports what came of it; exit code 1 if a run failed."""
-    from waymarks.live import StudyView
-    from waymarks.studies import Interrupted, Outcome
     from waymarks.studies.conduct import conduct
 
-    try:
-        with StudyView(Console(stderr=True), f"{study.name}: {study.question}") as view:
-            failed = view.follow(conduct(study, folder, execution, jobs))
-    except (Interrupted, KeyboardInterrupt):
-        _stopped(folder)
-    for job, reason in failed.items():
-        print(f"failed: {job.arm}, seed {job.experiment.seed}: {reason}", file=sys.stderr)
-    _report([Outcome.of(study, folder)], folder, as_json)
-    if failed:
-        raise RunFailed(f"{len(failed)} runs failed; try again: waymarks resume {folder}")
+    follow_study(study, folder, conduct(study, folder, execution, jobs), as_json)
 
 
 def _stopped(folder: Path) -> None:
@@ -392,7 +379,8 @@ def _stopped(folder: Path) -> None:
     sys.exit(130)
 
 
-def _report(outcomes: "list[Outcome]", folder: Path, as_json: bool) -> None:
+def report_outcomes(outcomes: "list[Outcome]", folder: Path, as_json: bool) -> None:
+    """Writes a report of studies into `folder` and prints its numbers."""
     from waymarks.reports import arm_table, write_report
 
     written = write_report(outcomes, folder)
@@ -410,7 +398,7 @@ def _report(outcomes: "list[Outcome]", folder: Path, as_json: bool) -> None:
         steps = outcome.study.arms[0].experiment.task.steps
         accuracies = (f"{step.name} accuracy" for step in steps)
         headings = ("arm", "finished", "solved", "updates to solve", *accuracies, "updates/s")
-        _print_table(headings, rows)
+        print_table(headings, rows)
         _print_verdict(outcome)
     Console().print(f"report: {written.page}", highlight=False, soft_wrap=True, markup=False)
 
@@ -461,13 +449,22 @@ def _arm_row(arm: Mapping[Hashable, Any]) -> tuple[str, ...]:
     )
 
 
-def _print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Prints rows of text under headings."""
     from rich.table import Table
 
     table = Table(*headings, box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for row in rows:
         table.add_row(*row)
     Console().print(table)
+
+
+def _print_columns(rows: Sequence[Sequence[str]]) -> None:
+    """Prints rows in columns of plain text, for eyes and for other programs alike."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print("  ".join(cells).rstrip())
 
 
 def _print_json(content: object) -> None:

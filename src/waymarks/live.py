@@ -104,7 +104,12 @@ class StudyView:
             if is_progress and progress.update:
                 details.append(f"{progress.updates_per_second:.0f} updates/s")
                 details.append(f"at most {time_left(progress)} left")
-        words = {"progressed": "", "skipped": "was finished already"}
+        words = {
+            "progressed": "",
+            "skipped": "was finished already",
+            "retried": "is tried again:",
+            "elsewhere": "is being trained by another process",
+        }
         line = [name, words.get(event.kind, event.kind), *details]
         text = "  ".join(part for part in line if part)
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Self
 
+import filelock
 import torch
 from pydantic import Field, ValidationError, field_validator
 
@@ -18,7 +19,7 @@ from waymarks.axes import Frozen
 from waymarks.errors import RunFailed, UserError, from_validation, unknown_name
 from waymarks.studies.experiment import SCHEMA, Experiment
 from waymarks.studies.provenance import now, provenance
-from waymarks.studies.run import EXPERIMENT, METRICS, TEST, Run, read_json, write_json
+from waymarks.studies.run import EXPERIMENT, FAILURE, METRICS, TEST, Run, read_json, write_json
 from waymarks.trackers import Subject, Tracking, require_libraries, tracker_named
 from waymarks.training import Diverged, Evaluated, Learner, Tested, train
 from waymarks.training.checkpoints import save_checkpoint, whole_checkpoints, write_atomically
@@ -27,6 +28,10 @@ from waymarks.training.memory import keep_freed_memory
 
 class Interrupted(Exception):  # noqa: N818 - an outcome
     """The run was asked to stop, and has saved a checkpoint. Exit code 130."""
+
+
+class BeingTrained(Exception):  # noqa: N818 - an outcome
+    """Another process is training the run."""
 
 
 class Execution(Frozen):
@@ -101,9 +106,9 @@ class Progress:
     updates_per_second: float
     metrics: dict[str, Any]
 
-    def to_json(self) -> str:
-        """One line."""
-        return json.dumps(asdict(self))
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return asdict(self)
 
 
 Watch = Callable[[Progress], None]
@@ -126,21 +131,24 @@ def carry_out(
     root: Path,
     execution: Execution | None = None,
     watch: Watch | None = None,
+    wait: bool = True,
 ) -> Run:
     """Trains an experiment in `root/<identity>`, or finds it trained there.
 
-    Goes on from the newest whole checkpoint; waits where another process is training it.
+    Goes on from the newest whole checkpoint.
 
     Args:
         experiment: what to train.
         root: the folder of runs; made where it is missing.
         execution: where and how; a run that is resumed keeps the one that it was begun with.
         watch: is told of progress a few times a second.
+        wait: whether to wait where another process is training it.
 
     Raises:
         UserError: the device or a tracker's library is not there, or the folder cannot be written.
-        RunFailed: it diverged, or could not be written.
+        RunFailed: it diverged, could not be written, or the memory did not suffice.
         Interrupted: SIGINT or SIGTERM came; a checkpoint is saved.
+        BeingTrained: another process is training it, and `wait` is false.
     """
     execution = execution or Execution()
     execution.torch_device()
@@ -150,11 +158,14 @@ def carry_out(
         return run
     try:
         run.folder.mkdir(parents=True, exist_ok=True)
-        lock = run.lock().acquire()
+        lock = run.lock().acquire(timeout=-1 if wait else 0)
+    except filelock.Timeout:
+        raise BeingTrained(str(run.folder)) from None
     except OSError as error:
         raise UserError(f"cannot write to {run.folder}: {error.strerror or error}") from error
-    with lock:
+    with lock, _plain_reasons(run):
         if not run.is_finished:
+            (run.folder / FAILURE).unlink(missing_ok=True)
             execution = _begin(run, experiment, execution)
             tracking = _tracking(run, experiment, execution)
             try:
@@ -216,6 +227,7 @@ def _begin(run: Run, experiment: Experiment, execution: Execution) -> Execution:
             "execution": settled.model_dump(mode="json"),
             "provenance": provenance(device),
         },
+        flush=False,
     )
     return settled
 
@@ -240,13 +252,33 @@ def _train_under_lock(
             save_checkpoint(run.folder, *_state(run, learner))
         _end(run, learner, "interrupted")
         raise
+    save_checkpoint(run.folder, *_state(run, learner))
+    _end(run, learner, "finished")
+
+
+@contextlib.contextmanager
+def _plain_reasons(run: Run) -> Iterator[None]:
+    """A disk or a memory that did not suffice, said in one sentence."""
+    try:
+        yield
     except OSError as error:
         raise RunFailed(
             f"{run.folder}: cannot be written: {error.strerror or error}; what was saved is kept: "
             f"mend that, then waymarks resume {run.folder}"
         ) from error
-    save_checkpoint(run.folder, *_state(run, learner))
-    _end(run, learner, "finished")
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        raise RunFailed(
+            f"{run.folder}: out of memory; have fewer runs side by side, a smaller model or batch"
+        ) from error
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Whether it is Python's, CUDA's or, a plain RuntimeError, the CPU allocator's complaint."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return "DefaultCPUAllocator" in str(error)
 
 
 def _follow(

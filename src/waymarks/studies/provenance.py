@@ -5,6 +5,7 @@ import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -14,6 +15,7 @@ COMMAND_VARIABLE = "WAYMARKS_COMMAND"
 """The environment variable by which a study tells its workers the command that a person gave."""
 
 
+@cache
 def package_version() -> str:
     """The installed version of waymarks."""
     try:
@@ -22,9 +24,10 @@ def package_version() -> str:
         return "unknown"
 
 
+@cache
 def commit() -> str | None:
     """The commit of the source that runs, with `+changes` where files differ from it; None where
-    the source is not a checkout of waymarks."""
+    the source is not a checkout of waymarks. Looked up once: the source was imported once."""
     here = Path(__file__).resolve().parents[3]
     if not (here / ".git").exists():
         return None

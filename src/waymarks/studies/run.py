@@ -25,6 +25,8 @@ EXPERIMENT, METRICS, STATUS, TEST, LOCK = (
     "test.json",
     ".lock",
 )
+FAILURE = "failure.json"
+"""Why nothing came of the last attempt; gone as soon as the run is taken up again."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,13 @@ class Run:
     """What came of an experiment, read from its folder."""
 
     folder: Path
+
+    @classmethod
+    def of(cls, experiment: Experiment, root: Path) -> "Run":
+        """The run of an experiment in a folder of runs, begun or not."""
+        run = cls(root / experiment.identity)
+        run.__dict__["experiment"] = experiment  # where a cached property keeps what it has read
+        return run
 
     @classmethod
     def open(cls, folder: Path) -> "Run":
@@ -114,11 +123,17 @@ class Run:
     def is_finished(self) -> bool:
         """Whether it came to its end, and all its evaluations are there to show it."""
         status = self.status
-        if status.get("state") != "finished" or len(self.metrics()) < status["evaluations"]:
+        if status.get("state") != "finished":
+            return False
+        try:
+            lines = (self.folder / METRICS).read_bytes().count(b"\n")
+        except OSError:
+            return False
+        if lines < int(status.get("evaluations", 0)):
             return False
         try:
             return not self.experiment.training.test_examples or self.test is not None
-        except UserError:
+        except UserError:  # what it was of is lost, and has to be written down again
             return False
 
     @property
@@ -130,6 +145,27 @@ class Run:
         except (OSError, ValueError):
             return None
         return scores if isinstance(scores, dict) else None
+
+    @property
+    def failure(self) -> str | None:
+        """Why nothing came of the last attempt: it diverged, or its process told or died."""
+        status = self.status
+        if status.get("state") in ("finished", "diverged"):
+            return status.get("message")
+        try:
+            return str(json.loads((self.folder / FAILURE).read_text())["message"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def write_failure(self, message: str, details: str = "") -> None:
+        """Keeps the reason of a failure with the run; it is not a state: the run can be resumed.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        content = {"message": message, "details": details}
+        write_json(self.folder / FAILURE, content, flush=False)
 
     def lock(self) -> filelock.BaseFileLock:
         """The lock that a process holds while it trains this run; it goes with the process."""
@@ -184,13 +220,14 @@ class Run:
         return Solved(evaluations[-1]["update"], censored=True)
 
     def write_status(self, state: State, **details: Any) -> None:
-        """Replaces `status.json`."""
-        write_json(self.folder / STATUS, {"state": state, **details})
+        """Replaces `status.json`; a run whose status was lost goes on from its last checkpoint."""
+        write_json(self.folder / STATUS, {"state": state, **details}, flush=False)
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Writes JSON, atomically."""
-    write_atomically(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+def write_json(path: Path, content: Any, *, flush: bool = True) -> None:
+    """Writes JSON, atomically; see `write_atomically` for `flush`."""
+    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    write_atomically(path, text.encode(), flush=flush)
 
 
 def read_json(path: Path) -> Any:

@@ -1,5 +1,6 @@
 """A study: a question, arms that differ in one thing, seeds, and a claim."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -124,21 +125,49 @@ class Study(Frozen):
             arms.append(arm.model_copy(update=changed))
         return self.model_copy(update={"arms": tuple(arms)})
 
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """The study in `folder`.
+
+        Raises:
+            UserError: there is none, or its file is damaged or from a newer version.
+        """
+        path = folder / STUDY
+        content = read_json(path)
+        if not isinstance(content, dict) or "study" not in content:
+            raise UserError(f"{path}: is not the file of a study")
+        if content.get("schema", SCHEMA) != SCHEMA:
+            raise UserError(f"{path}: was written by another version (schema {content['schema']})")
+        try:
+            return cls.model_validate(content["study"])
+        except ValidationError as error:
+            raise UserError(f"{path}: {from_validation(error)}") from error
+
     def write(self, folder: Path) -> None:
         """Writes `study.json` into `folder`, which is made where it is missing.
 
         Raises:
             UserError: the folder cannot be written.
         """
+        content = {"schema": SCHEMA, "study": self.model_dump(mode="json")}
         try:
             (folder / RUNS).mkdir(parents=True, exist_ok=True)
-            write_json(folder / STUDY, {"schema": SCHEMA, "study": self.model_dump(mode="json")})
+            if not _is_written(folder / STUDY, content):
+                write_json(folder / STUDY, content)
         except OSError as error:
             raise UserError(f"cannot write to {folder}: {error.strerror or error}") from error
 
 
+def _is_written(path: Path, content: object) -> bool:
+    """Whether the file says so already, as where several drivers work on one folder."""
+    try:
+        return bool(json.loads(path.read_text()) == json.loads(json.dumps(content)))
+    except (OSError, ValueError):
+        return False
+
+
 def _run(experiment: Experiment, seed: int, folder: Path) -> Run:
-    return Run(folder / RUNS / experiment.model_copy(update={"seed": seed}).identity)
+    return Run.of(experiment.model_copy(update={"seed": seed}), folder / RUNS)
 
 
 @dataclass(frozen=True)
@@ -178,16 +207,7 @@ class Outcome:
         Raises:
             UserError: there is none, or its file is damaged or from a newer version.
         """
-        path = folder / STUDY
-        content = read_json(path)
-        if not isinstance(content, dict) or "study" not in content:
-            raise UserError(f"{path}: is not the file of a study")
-        if content.get("schema", SCHEMA) != SCHEMA:
-            raise UserError(f"{path}: was written by another version (schema {content['schema']})")
-        try:
-            return cls.of(Study.model_validate(content["study"]), folder)
-        except ValidationError as error:
-            raise UserError(f"{path}: {from_validation(error)}") from error
+        return cls.of(Study.open(folder), folder)
 
     def verdict(self) -> Verdict | None:
         """What the outcome says of the claim, if the study makes one."""

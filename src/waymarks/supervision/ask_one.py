@@ -1,6 +1,7 @@
 """Each example asks exactly one step, and only its answer is told."""
 
 import math
+from collections.abc import Collection
 from typing import Annotated, Any
 
 import torch
@@ -48,6 +49,18 @@ class AskOne(Supervision):
     @property
     def reveals_one_step(self) -> bool:
         return True
+
+    @classmethod
+    def completed(cls, fields: dict[str, Any], told: Collection[str], task: Task) -> dict[str, Any]:
+        """The final step gets the share that the other steps leave, unless it was told its own."""
+        final = task.steps[-1].name
+        if final in told:
+            return fields
+        others = {name: value for name, value in fields.items() if name != final}
+        shares = [value for name, value in others.items() if name != "type"]
+        if not all(isinstance(share, int | float) for share in shares) or sum(shares) > 1:
+            return others  # is refused as it stands
+        return {**others, final: round(1 - sum(shares), 12)}
 
     def check(self, task: Task) -> None:
         names = [step.name for step in task.steps]

@@ -1,7 +1,9 @@
 """What a supervision is: which answers the learner is told."""
 
 from abc import abstractmethod
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -32,6 +34,17 @@ class Supervision(Axis):
     @abstractmethod
     def reveals_one_step(self) -> bool:
         """Whether each example is told the answer of the step asked, and no other."""
+
+    @classmethod
+    def completed(cls, fields: dict[str, Any], told: Collection[str], task: Task) -> dict[str, Any]:
+        """What follows for the other fields where a sweep changes some: nothing, unless overridden.
+
+        Args:
+            fields: plain data, as in a file; may be wrong.
+            told: the names of those that were changed.
+            task: what is supervised.
+        """
+        return fields
 
     @abstractmethod
     def check(self, task: Task) -> None:
