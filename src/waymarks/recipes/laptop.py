@@ -94,13 +94,13 @@ def fig2_right(seeds: tuple[int, ...] = (0, 1, 2)) -> Study:
 
 def fig3_left(seeds: tuple[int, ...] = (0, 1, 2)) -> Study:
     """Programs of 4 statements with a small BERT, read at [CLS]: p = 0 against about 3%."""
-    base = code_experiment(4, _small_bert(depth=3), _code_training(), at_cls=True)
+    base = code_experiment(4, _small_bert(depth=3), _code_training(updates=8000), at_cls=True)
     return sparse_study("fig3-left, laptop scale", base, Fraction(1, 96), seeds)
 
 
 def fig3_right(seeds: tuple[int, ...] = (0, 1, 2)) -> Study:
     """Programs of 5 statements with a small BERT: single-label against multi-label."""
-    base = code_experiment(5, _small_bert(depth=4), _code_training())
+    base = code_experiment(5, _small_bert(depth=4), _code_training(updates=4000))
     return code_study("fig3-right, laptop scale", base, factor=3, seeds=seeds)
 
 
@@ -127,9 +127,9 @@ def _lego() -> Experiment:
     return lego_experiment(Lego(variables=6, chains=2, names=6), _small_bert(depth=4), training)
 
 
-def _code_training() -> Training:
+def _code_training(updates: int) -> Training:
     return Training(
-        updates=4000,
+        updates=updates,
         batch_size=256,
         learning_rate=2e-3,
         schedule="cosine",
