@@ -5,9 +5,8 @@ Names that a user chose are data values here, never field names and never parts 
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from copy import deepcopy
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import altair as alt
@@ -15,9 +14,18 @@ import numpy as np
 import pandas as pd
 import vl_convert
 
-from waymarks.reports.curves import AXES, UPDATES, Axis, Runs, curves, unsolved_shares
-from waymarks.reports.palette import palette
-from waymarks.tasks import Binary, Kind, Real, Step
+from waymarks.reports.curves import (
+    AXES,
+    POINTS,
+    UPDATES,
+    Axis,
+    Runs,
+    curves,
+    shown_first,
+    unsolved_shares,
+)
+from waymarks.reports.theme import theme
+from waymarks.tasks import Step
 
 VEGA_LITE = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
 """The version of Vega-Lite that charts are written in, as vl-convert names it."""
@@ -38,11 +46,15 @@ class Figure:
         key: short, as in the name of its file.
         title: what it shows.
         note: how to read it.
-        arms: whose curves it holds, in the order of the legend.
+        arms: whose numbers it holds, in the order of the legend.
         axes: what it can be drawn against.
-        tables: the data against an axis; the layers ask for it by name.
-        layers: what is drawn, from the colour of an arm and the axis.
-        y: the vertical axis.
+        tables: the data against an axis; the chart asks for it by name.
+        chart: draws it for paper with a legend of some arms; "x" is a place on the axis.
+        main: the table that the figure is about, as a download.
+        place: figures with the same one stand in one place of the page, of which one is chosen.
+        choice: what it is called among them.
+        each_arm: whether it is a chart for each arm (a facet) and not one of all.
+        pictured: whether it is also written as PNG and SVG.
     """
 
     key: str
@@ -51,27 +63,20 @@ class Figure:
     arms: tuple[str, ...]
     axes: tuple[Axis, ...]
     tables: Callable[[Axis], Tables]
-    layers: Callable[[alt.Color, alt.X, "Vertical"], list[alt.Chart]]
-    y: "Vertical"
-
-    @cached_property
-    def _drawn(self) -> dict[str, Any]:
-        """In Vega-Lite, against an axis without a name."""
-        legend = alt.Legend(
-            title=None, symbolType="stroke", symbolStrokeWidth=3, symbolOpacity=1, labelLimit=280
-        )
-        scale = alt.Scale(domain=list(self.arms), range="category")
-        colour = alt.Color("arm:N", scale=scale, legend=legend)
-        across = alt.Axis(grid=False, tickCount=8, labelFlush=False, labelSeparation=6)
-        layers = self.layers(colour, alt.X("x:Q", axis=across), self.y)
-        chart = alt.layer(*layers).add_params(alt.param(name=HIGHLIGHTED, value=[]))
-        drawn: dict[str, Any] = chart.properties(width=460, height=260).to_dict()
-        del drawn["config"]
-        return drawn
+    chart: Callable[[Sequence[str]], Any]
+    main: str = "medians"
+    place: str = ""
+    choice: str = ""
+    each_arm: bool = False
+    pictured: bool = True
 
     def specification(self, axis: Axis = UPDATES) -> dict[str, Any]:
-        """The figure against `axis` in Vega-Lite, without its data and its colours."""
-        drawn = deepcopy(self._drawn)
+        """The figure of all its arms against `axis` in Vega-Lite, without data and colours."""
+        return self._of(self.arms, axis)
+
+    def _of(self, arms: Sequence[str], axis: Axis) -> dict[str, Any]:
+        drawn: dict[str, Any] = self.chart(arms).to_dict()
+        drawn.pop("config", None)
         for encoding in _encodings(drawn):
             if encoding["x"].get("field") == "x":
                 encoding["x"]["title"] = axis.title
@@ -81,20 +86,46 @@ class Figure:
                     shown["title"] = axis.name
         return drawn
 
-    def page_specification(self, axis: Axis = UPDATES) -> dict[str, Any]:
-        """The same as wide as its place, without the legend and the title that stand around it."""
-        drawn = self.specification(axis) | {"width": "container"}
-        for encoding in _encodings(drawn):
-            encoding["y"]["title"] = None
-            if "color" in encoding:
-                encoding["color"]["legend"] = None
-        return drawn
+    def images(self) -> dict[str, bytes]:
+        """The figure against updates as `svg`, and as `png` at 220 pixels an inch; of many arms
+        those that are shown first."""
+        arms = shown_first(self.arms)
+        specification = self._of(arms, UPDATES)
+        specification["datasets"] = {
+            name: json.loads(_of_arms(table, arms).to_json(orient="records"))
+            for name, table in self.tables(UPDATES).items()
+        }
+        svg = vl_convert.vegalite_to_svg(
+            specification, vl_version=VEGA_LITE, config=theme(arms), allowed_base_urls=[]
+        )
+        return {"svg": svg.encode(), "png": vl_convert.svg_to_png(svg, ppi=220)}
+
+
+def _of_arms(table: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
+    return table[table["arm"].isin(arms)] if "arm" in table else table
 
 
 def _encodings(specification: dict[str, Any]) -> list[dict[str, Any]]:
     """Of each layer that has a horizontal place."""
-    encodings = [layer["encoding"] for layer in specification["layer"]]
+    inner = specification.get("spec", specification)
+    encodings = [layer["encoding"] for layer in inner.get("layer", [inner])]
     return [encoding for encoding in encodings if "x" in encoding]
+
+
+def layered(layers: Callable[[alt.Color, alt.X], list[alt.Chart]], arms: Sequence[str]) -> Any:
+    """A chart whose colours are arms, from its layers."""
+    legend = alt.Legend(
+        title=None, symbolType="stroke", symbolStrokeWidth=3, symbolOpacity=1, labelLimit=280
+    )
+    scale = alt.Scale(domain=list(arms), range="category")
+    layer = alt.layer(*layers(alt.Color("arm:N", scale=scale, legend=legend), across()))
+    return layer.add_params(alt.param(name=HIGHLIGHTED, value=[])).properties(width=460, height=260)
+
+
+def across(ticks: int = 8) -> alt.X:
+    """The place on the horizontal axis, whose title is not known yet."""
+    axis = alt.Axis(grid=False, tickCount=ticks, labelFlush=False, labelSeparation=6)
+    return alt.X("x:Q", axis=axis)
 
 
 @dataclass(frozen=True)
@@ -123,44 +154,31 @@ class Vertical:
         return alt.Y(f"{field}:Q", title=self.title, scale=self.scale, axis=axis)
 
 
-def figures(runs: Runs, steps: Sequence[Step]) -> list[Figure]:
-    """All figures of a study of which there is something to show yet, the final step first."""
-    begun = {
-        step.name
-        for arm in runs.values()
-        for run in arm
-        if run.last
-        for step in run.experiment.task.steps
-    }
-    shown = [step for step in reversed(steps) if step.name in begun]
-    drawn = [accuracy_curves(runs, step) for step in shown]
-    drawn += [error_curves(runs, step) for step in shown if isinstance(step.kind, Real)]
-    return [*drawn, time_to_solve(runs, steps[-1])] if drawn else []
-
-
-def accuracy_curves(runs: Runs, step: Step) -> Figure:
+def accuracy_curves(runs: Runs, step: Step, points: int = POINTS) -> Figure:
     """How many held-out examples a step is answered right in."""
-    chance = chance_of(step.kind)
-    note = "The dashed rule is chance." if chance is not None else ""
+    chance = step.kind.chance
     scale = alt.Scale(domain=[0, 1] if chance is None else [min(0.4, chance), 1])
+    y = Vertical(f"accuracy of {step.name}", scale, "%", ".1%")
     return Figure(
         key=f"{step.name}-accuracy",
         title=f"Accuracy of {step.name}",
-        note=note,
+        note="The dashed rule is chance." if chance is not None else "",
         arms=tuple(runs),
         axes=AXES,
-        tables=partial(_curve_tables, runs, f"{step.name}.accuracy", chance),
-        layers=_curve_layers,
-        y=Vertical(f"accuracy of {step.name}", scale, "%", ".1%"),
+        tables=partial(_curve_tables, runs, f"{step.name}.accuracy", chance, points),
+        chart=partial(layered, partial(_curve_layers, y=y)),
+        choice=step.name,
     )
 
 
-def error_curves(runs: Runs, step: Step) -> Figure:
+def error_curves(runs: Runs, step: Step, points: int = POINTS) -> Figure:
     """How far off a real step is, on a logarithmic scale."""
     loss = step.kind.loss_name
     words = loss.replace("_", " ")
-    tables = partial(_curve_tables, runs, f"{step.name}.{loss}", None, positive=True)
+    tables = partial(_curve_tables, runs, f"{step.name}.{loss}", None, points, positive=True)
     decades = _decades(tables(UPDATES).values())
+    scale = alt.Scale(type="log", domain=[decades[0], decades[-1]])
+    y = Vertical(f"{words} of {step.name}", scale, "~g", ".3~g", decades)
     return Figure(
         key=f"{step.name}-{loss.replace('_', '-')}",
         title=f"{words.capitalize()} of {step.name}",
@@ -168,14 +186,8 @@ def error_curves(runs: Runs, step: Step) -> Figure:
         arms=tuple(runs),
         axes=AXES,
         tables=tables,
-        layers=_curve_layers,
-        y=Vertical(
-            f"{words} of {step.name}",
-            alt.Scale(type="log", domain=[decades[0], decades[-1]]),
-            "~g",
-            ".3~g",
-            decades,
-        ),
+        chart=partial(layered, partial(_curve_layers, y=y)),
+        choice=step.name,
     )
 
 
@@ -189,15 +201,10 @@ def _decades(tables: Iterable[pd.DataFrame]) -> tuple[float, ...]:
     )
 
 
-def chance_of(kind: Kind) -> float | None:
-    """The accuracy of guessing, where it is the same for every task."""
-    return 0.5 if isinstance(kind, Binary) else None
-
-
 def _curve_tables(
-    runs: Runs, column: str, chance: float | None, axis: Axis, positive: bool = False
+    runs: Runs, column: str, chance: float | None, points: int, axis: Axis, positive: bool = False
 ) -> Tables:
-    medians, singles = curves(runs, column, axis, positive=positive)
+    medians, singles = curves(runs, column, axis, positive=positive, points=points)
     rules = pd.DataFrame({"height": [] if chance is None else [chance]}, dtype=float)
     return {"medians": medians, "singles": singles, "rules": rules.assign(name="chance")}
 
@@ -265,6 +272,8 @@ def _rules(y: Vertical) -> list[alt.Chart]:
 
 def time_to_solve(runs: Runs, final: Step) -> Figure:
     """Which share of each arm's runs has not solved the final step yet (Kaplan-Meier)."""
+    scale = alt.Scale(domain=[0, 1])
+    y = Vertical(f"runs that have not solved {final.name}", scale, "%", ".0%")
     return Figure(
         key="time-to-solve",
         title=f"Time to solve {final.name}",
@@ -273,8 +282,8 @@ def time_to_solve(runs: Runs, final: Step) -> Figure:
         arms=tuple(runs),
         axes=(UPDATES,),
         tables=lambda axis: dict(zip(("shares", "censored"), unsolved_shares(runs), strict=True)),
-        layers=_survival_layers,
-        y=Vertical(f"runs that have not solved {final.name}", alt.Scale(domain=[0, 1]), "%", ".0%"),
+        chart=partial(layered, partial(_survival_layers, y=y)),
+        main="shares",
     )
 
 
@@ -299,52 +308,3 @@ def _survival_layers(colour: alt.Color, x: alt.X, y: Vertical) -> list[alt.Chart
         shares.mark_point(filled=True, size=24).encode(tooltip=tooltip),
         censored.mark_tick(orient="vertical", thickness=2, size=14),
     ]
-
-
-def theme(arms: Sequence[str]) -> dict[str, Any]:
-    """Colours and fonts for paper: black on white."""
-    return _theme("#222222", "#666666", "#E4E4E4", palette(arms, "light"), "#FFFFFF")
-
-
-def page_theme(arms: Sequence[str]) -> dict[str, Any]:
-    """The same, left to the page's style sheet, so that light, dark and print follow it."""
-    colours = [f"var(--arm-{number})" for number in range(len(arms))]
-    return _theme("var(--ink)", "var(--soft)", "var(--line)", colours, None)
-
-
-def _theme(
-    ink: str, soft: str, line: str, arms: Sequence[str], background: str | None
-) -> dict[str, Any]:
-    words = {"labelColor": soft, "titleColor": ink, "labelFontSize": 11, "titleFontSize": 12}
-    return {
-        "background": background,
-        "font": "system-ui, 'Liberation Sans', Arial, sans-serif",
-        "range": {"category": list(arms)},
-        "view": {"stroke": None},
-        "axis": {
-            **words,
-            "titleFontWeight": "normal",
-            "titlePadding": 8,
-            "labelPadding": 4,
-            "gridColor": line,
-            "domainColor": soft,
-            "tickColor": soft,
-            "tickSize": 4,
-        },
-        "axisY": {"domain": False, "ticks": False},
-        "legend": {**words, "labelColor": ink, "rowPadding": 4},
-        "style": {"chance": {"stroke": None, "color": soft, "fill": soft, "fontSize": 11}},
-    }
-
-
-def images(figure: Figure) -> dict[str, bytes]:
-    """The figure against updates as `svg`, and as `png` at 220 pixels an inch."""
-    specification = figure.specification()
-    specification["datasets"] = {
-        name: json.loads(table.to_json(orient="records"))
-        for name, table in figure.tables(UPDATES).items()
-    }
-    svg = vl_convert.vegalite_to_svg(
-        specification, vl_version=VEGA_LITE, config=theme(figure.arms), allowed_base_urls=[]
-    )
-    return {"svg": svg.encode(), "png": vl_convert.svg_to_png(svg, ppi=220)}

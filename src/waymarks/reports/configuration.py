@@ -84,3 +84,38 @@ def _assignments(axis: str, fields: Fields, paths: Sequence[str]) -> list[str]:
     return [
         f"{path.removeprefix(axis + '.')}={value(fields[path])}" for path in paths if path in fields
     ]
+
+
+def sweep_fields(
+    experiments: Sequence[Experiment],
+) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """The fields that span a sweep: those in which experiments differ, but for what follows.
+
+    Where one kind of an axis has no such field (`FinalOnly` has no shares), the kind stands for
+    its value.
+
+    Returns:
+        Of each field, by its dotted path, the value of each experiment; and its different values
+        in order: words first, then rising numbers.
+    """
+    every = [fields_of(experiment) for experiment in experiments]
+    _, paths = shared_and_different(experiments)
+    paths = sorted(paths, key=lambda path: path.endswith(".type"))
+    filled = [
+        {path: fields.get(path, fields.get(f"{path.split('.')[0]}.type")) for path in paths}
+        for fields in every
+    ]
+    telling = sorted(_telling(filled, paths), key=paths.index)
+    values = {path: [value(fields[path]) for fields in filled] for path in telling}
+    order = {
+        path: list(
+            dict.fromkeys(value(item) for item in sorted((f[path] for f in filled), key=_rank))
+        )
+        for path in telling
+    }
+    return values, order
+
+
+def _rank(item: Any) -> tuple[bool, float, str]:
+    is_number = isinstance(item, int | float) and not isinstance(item, bool)
+    return is_number, float(item) if is_number else 0.0, str(item)

@@ -3,24 +3,34 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
-import vl_convert
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from waymarks.reports import text
-from waymarks.reports.charts import VEGA_LITE, Figure, figures, page_theme
-from waymarks.reports.configuration import fields_of, shared_and_different
-from waymarks.reports.palette import palette
-from waymarks.reports.summary import RunSummary, arm_rows, steps_of, summaries
+from waymarks.reports.arms import arm_rows
+from waymarks.reports.charts import Figure
+from waymarks.reports.configuration import shared_and_different
+from waymarks.reports.contents import arm_columns, different_columns, run_columns
+from waymarks.reports.curves import ALL_SHOWN, AXES, Axis, drawn, shown_first
+from waymarks.reports.figures import FEW_STEPS, figures
+from waymarks.reports.palette import UNORDERED, are_ordered, palette
+from waymarks.reports.phase import Phase
+from waymarks.reports.summary import RunSummary, left_out, steps_of, summaries
+from waymarks.reports.tables import Table
+from waymarks.reports.theme import page_theme, theme
+from waymarks.reports.vega import vega_script
 from waymarks.studies import Outcome, Verdict
 from waymarks.studies.provenance import commit, now, package_version
 
 Cells = dict[str, Any]
+
+WHOLE = 200_000
+"""A study of which the JSON has more characters is not written out on the page."""
 
 
 @dataclass(frozen=True)
@@ -30,33 +40,56 @@ class Section:
     Attributes:
         outcome: what came of a study.
         runs: of each arm, as they stood when the report was begun.
+        others: those at learning rates that were not chosen.
+        rows: of the table of arms.
+        drawn: the arms that curves are drawn of.
+        phase: if arms differ in several fields.
         figures: of which there is something to show.
+        verdict: what the outcome says of the claim.
     """
 
     outcome: Outcome
     runs: dict[str, list[RunSummary]]
+    others: list[RunSummary]
+    rows: list[Cells]
+    drawn: tuple[str, ...]
+    phase: Phase | None
     figures: list[Figure]
+    verdict: Verdict | None
 
     @classmethod
     def of(cls, outcome: Outcome) -> "Section":
         """Reads the runs, once."""
-        runs = summaries(outcome)
-        return cls(outcome, runs, figures(runs, steps_of(outcome.study)))
-
-    @property
-    def arms(self) -> list[str]:
-        """Their names."""
-        return list(self.runs)
-
-    @property
-    def verdict(self) -> Verdict | None:
-        """What the outcome says of the claim."""
-        return self.outcome.verdict()
+        study, runs = outcome.study, summaries(outcome)
+        steps = steps_of(study)
+        rows = arm_rows(runs, steps)
+        shown = drawn(runs)
+        phase = Phase.of(study.arms, rows, steps[-1].name)
+        read = {arm: [run.run for run in of_arm] for arm, of_arm in runs.items()}
+        return cls(
+            outcome=outcome,
+            runs=runs,
+            others=left_out(outcome),
+            rows=rows,
+            drawn=tuple(shown),
+            phase=phase,
+            figures=figures(shown, steps, phase),
+            verdict=study.claim.judge(read) if study.claim else None,
+        )
 
     @property
     def every_run(self) -> list[RunSummary]:
         """The runs of all arms."""
         return [run for runs in self.runs.values() for run in runs]
+
+    def tables(self, folder: Path) -> list[Table]:
+        """The tables of arms, of runs, and of what differs; paths start from `folder`."""
+        steps = [step.name for step in reversed(steps_of(self.outcome.study))]
+        return [
+            Table("arms", "Table of arms", arm_columns(self.rows, steps, self.drawn, FEW_STEPS)),
+            Table("runs", "Table of runs", run_columns([*self.every_run, *self.others], folder)),
+            Table("differences", "Differences between arms", different_columns(self.outcome.study)),
+        ]
 
 
 def render(sections: Sequence[Section], folder: Path) -> str:
@@ -66,31 +99,28 @@ def render(sections: Sequence[Section], folder: Path) -> str:
         sections: one for each outcome.
         folder: where the page will lie; the paths in it start from there.
     """
+    here = Path(__file__).parent
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+        loader=FileSystemLoader(here),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    tables = [section.tables(folder) for section in sections]
+    contents = [_content(*both) for both in zip(sections, tables, strict=True)]
     return environment.get_template("report.html.jinja").render(
-        sections=[_section_cells(section, folder) for section in sections],
+        sections=[_section_cells(*both) for both in zip(sections, tables, strict=True)],
         title=sections[0].outcome.study.question if len(sections) == 1 else "Waymarks report",
         written=now().replace("T", " ").replace("+00:00", " UTC"),
         version=package_version(),
         commit=commit(),
-        data=_for_a_script(json.dumps([_chart_data(section) for section in sections])),
-        vega=Markup(_vega()),
+        slots={page: enumerate(UNORDERED[page]) for page in ("light", "dark")},
+        data=_for_a_script(json.dumps(contents, separators=(",", ":"))),
+        style=Markup((here / "page.css").read_text()),
+        script=Markup((here / "page.js").read_text()),
+        vega=Markup(vega_script()),
     )
-
-
-@cache
-def _vega() -> str:
-    """Vega, Vega-Lite and vega-embed, as one script."""
-    script: str = vl_convert.javascript_bundle(
-        "window.vegaEmbed = vegaEmbed;", vl_version=VEGA_LITE
-    )
-    return script.replace("</script", "<\\/script").replace("<!--", "<\\!--")
 
 
 def _for_a_script(data: str) -> Markup:
@@ -100,25 +130,49 @@ def _for_a_script(data: str) -> Markup:
     return Markup(data)
 
 
-def _chart_data(section: Section) -> Cells:
+def _content(section: Section, tables: Sequence[Table]) -> Cells:
+    """What the page's script works with."""
+    arms = section.drawn
     return {
-        "arms": section.arms,
-        "config": page_theme(section.arms),
-        "figures": [
-            {
-                "key": figure.key,
-                "views": {
-                    axis.key: {
-                        "specification": figure.page_specification(axis),
-                        "tables": {
-                            name: _columns(table) for name, table in figure.tables(axis).items()
-                        },
-                    }
-                    for axis in figure.axes
-                },
-            }
-            for figure in section.figures
-        ],
+        "name": section.outcome.study.name,
+        "arms": arms,
+        "shown": shown_first(arms),
+        "slots": UNORDERED["light"] if len(arms) > ALL_SHOWN and not are_ordered(arms) else [],
+        "config": page_theme(len(arms)),
+        "paper": theme(arms),
+        "axes": {axis.key: _axis(axis) for axis in AXES},
+        "figures": [_figure(figure) for figure in section.figures],
+        "phase": section.phase and _phase(section.phase),
+        "tables": [table.content() for table in tables],
+    }
+
+
+def _axis(axis: Axis) -> Cells:
+    return {"name": axis.name, "title": axis.title, "label": axis.label}
+
+
+def _figure(figure: Figure) -> Cells:
+    return {
+        "key": figure.key,
+        "title": figure.title,
+        "main": figure.main,
+        "eachArm": figure.each_arm,
+        "specification": figure.specification(),
+        "tables": {
+            axis.key: {name: _columns(table) for name, table in figure.tables(axis).items()}
+            for axis in figure.axes
+        },
+    }
+
+
+def _phase(phase: Phase) -> Cells:
+    return {
+        "arms": phase.arms,
+        "fields": phase.fields,
+        "order": phase.order,
+        "axes": phase.axes,
+        "quantities": [vars(quantity) for quantity in phase.quantities],
+        "values": phase.values,
     }
 
 
@@ -128,33 +182,53 @@ def _columns(table: pd.DataFrame) -> Cells:
     for name in table.columns:
         column = table[name]
         if pd.api.types.is_float_dtype(column):
-            columns[name] = {"values": [float(f"{number:.6g}") for number in column]}
+            columns[name] = {"values": _rounded(column.to_numpy(), 6 if name == "x" else 5)}
         else:
             codes, names = pd.factorize(column)
             columns[name] = {"codes": codes.tolist(), "names": names.tolist()}
     return columns
 
 
-def _section_cells(section: Section, folder: Path) -> Cells:
+def _rounded(values: "np.ndarray[Any, Any]", digits: int) -> list[float]:
+    """To so many digits, whole numbers without a point."""
+    rounded = (float(f"{value:.{digits}g}") for value in values.tolist())
+    return [int(value) if value.is_integer() else value for value in rounded]
+
+
+def _section_cells(section: Section, tables: Sequence[Table]) -> Cells:
     study, every_run = section.outcome.study, section.every_run
-    steps = [step.name for step in reversed(steps_of(study))]
-    rows = arm_rows(section.runs, steps_of(study))
+    steps = steps_of(study)
+    whole = json.dumps(study.model_dump(mode="json"), indent=2, ensure_ascii=False)
+    shared, _ = shared_and_different([arm.experiment for arm in study.arms])
     return {
         "study": study,
         "verdict": section.verdict,
-        "states": _states(every_run),
-        "steps": steps,
-        "final": steps[0],
-        "arms": [_arm_cells(row, steps) for row in rows],
-        "colours": {page: palette(section.arms, page) for page in ("light", "dark")},
-        "figures": section.figures,
-        "axes": max((figure.axes for figure in section.figures), key=len, default=()),
-        "several_seeds": any(row["begun"] > 1 for row in rows),
+        "states": _states([*every_run, *section.others]),
+        "final": steps[-1].name,
+        "arm_count": len(study.arms),
+        "arms": section.drawn,
+        "shown": shown_first(section.drawn),
+        "colours": {page: palette(section.drawn, page) for page in ("light", "dark")},
+        "places": _places(section.figures),
+        "axes": AXES,
+        "phase": section.phase,
+        "tables": {table.key: table for table in tables},
+        "several_seeds": any(row["begun"] > 1 for row in section.rows),
         "solved_means": _solved_means(every_run),
-        "runs": [_run_cells(run, folder) for run in every_run],
-        **_configuration(section),
+        "tested": any(row["test_accuracy"] is not None for row in section.rows),
+        "shared": [(path, text.value(value)) for path, value in shared.items()],
+        "seeds": sorted({run.seed for run in every_run}),
+        "whole": whole if len(whole) <= WHOLE else "",
         "provenance": _provenance(every_run),
     }
+
+
+def _places(figures: Sequence[Figure]) -> list[list[tuple[int, Figure]]]:
+    """The figures, with their numbers, that stand in each place of the page."""
+    places: dict[str, list[tuple[int, Figure]]] = {}
+    for number, figure in enumerate(figures):
+        places.setdefault(figure.place or figure.key, []).append((number, figure))
+    return list(places.values())
 
 
 def _states(runs: Iterable[RunSummary]) -> str:
@@ -162,46 +236,6 @@ def _states(runs: Iterable[RunSummary]) -> str:
     states = [run.state for run in runs]
     counted = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
     return f"{text.plural(len(states), 'run')}: {counted}"
-
-
-def _arm_cells(row: Cells, steps: Sequence[str]) -> Cells:
-    return {
-        "name": row["arm"],
-        "finished": f"{row['finished']} of {row['seeds']}",
-        "solved": f"{row['solved']} of {row['seeds']}",
-        "time": _time_to_solve(row),
-        "accuracies": [_accuracy(row, step) for step in steps],
-        "rate": text.rate(row["updates_per_second"]),
-        "labels": text.large(row["labels_seen"]),
-        "labels_of_steps": [f"{step} {text.large(row[f'{step}.labels_seen'])}" for step in steps],
-    }
-
-
-def _time_to_solve(row: Cells) -> tuple[str, str]:
-    """The median, and the range or what goes with it."""
-    median, first, last = row["updates_to_solve"], row["first_solved"], row["last_solved"]
-    beyond = row["unsolved_after"]
-    if median is None:
-        if beyond is None:
-            return text.NOTHING, ""
-        first_one = f"; the first seed at {text.count(first)}" if first is not None else ""
-        return f"> {text.count(beyond)}", "censored" + first_one
-    if beyond is None and first == last:
-        return text.count(median), ""
-    end = text.count(last) if beyond is None else f"> {text.count(beyond)} (censored)"
-    return text.count(median), f"{text.count(first)} to {end}"
-
-
-def _accuracy(row: Cells, step: str) -> tuple[str, str]:
-    """The median, and its interval and error."""
-    low, high = row[f"{step}.accuracy_low"], row[f"{step}.accuracy_high"]
-    notes = []
-    if low != high:
-        notes.append(f"{text.percent(low)} to {text.percent(high)}")
-    error = row.get(f"{step}.mean_squared_error")
-    if error is not None:
-        notes.append(f"squared error {text.small(error)}")
-    return text.percent(row[f"{step}.accuracy"]), "; ".join(notes)
 
 
 def _solved_means(runs: Sequence[RunSummary]) -> str:
@@ -217,46 +251,6 @@ def _solved_means(runs: Sequence[RunSummary]) -> str:
         f"solved: an accuracy of at least {accuracy:.4g} in "
         f"{text.plural(evaluations, 'evaluation')} in a row, counted from the first of them"
     )
-
-
-def _run_cells(run: RunSummary, folder: Path) -> Cells:
-    solved = run.final_solved
-    return {
-        "arm": run.arm,
-        "seed": run.seed,
-        "state": run.state,
-        "updates": text.count(run.last.get("update")),
-        "solved": text.NOTHING if solved.censored else text.count(solved.update),
-        "seconds": text.duration(run.last.get("seconds")),
-        "folder": _path_from(folder, run.run.folder),
-        "message": run.message,
-    }
-
-
-def _path_from(folder: Path, path: Path) -> str:
-    """A path as seen from `folder`, if it is not far from it."""
-    here, there = folder.resolve(), path.resolve()
-    for ups, ancestor in enumerate([here, *here.parents][:3]):
-        if there.is_relative_to(ancestor):
-            return "/".join([".."] * ups + list(there.relative_to(ancestor).parts))
-    return str(there)
-
-
-def _configuration(section: Section) -> Cells:
-    """The fields that all arms share, those in which they differ, and the whole."""
-    study = section.outcome.study
-    shared, paths = shared_and_different([arm.experiment for arm in study.arms])
-    every = [fields_of(arm.experiment) for arm in study.arms]
-    return {
-        "shared": [(path, text.value(value)) for path, value in shared.items()],
-        "seeds": sorted({run.seed for run in section.every_run}),
-        "different_paths": paths,
-        "different": [
-            (arm.name, [text.value(fields.get(path)) for path in paths])
-            for arm, fields in zip(study.arms, every, strict=True)
-        ],
-        "whole": json.dumps(study.model_dump(mode="json"), indent=2, ensure_ascii=False),
-    }
 
 
 def _provenance(runs: Iterable[RunSummary]) -> list[tuple[str, list[str]]]:

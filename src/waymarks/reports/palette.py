@@ -36,8 +36,12 @@ def palette(names: Sequence[str], page: str) -> list[str]:
     """
     if not are_ordered(names) and len(names) <= len(UNORDERED[page]):
         return UNORDERED[page][: len(names)]
-    steps = max(len(names) - 1, 1)
-    return [_between(ORDERED[page], place / steps) for place in range(len(names))]
+    return ordered(len(names), page)
+
+
+def ordered(number: int, page: str) -> list[str]:
+    """So many colours in an order that can be seen."""
+    return [_between(ORDERED[page], place / max(number - 1, 1)) for place in range(number)]
 
 
 def _between(colours: Sequence[str], share: float) -> str:

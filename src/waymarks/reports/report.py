@@ -34,8 +34,7 @@ def write_report(outcomes: Sequence[Outcome], folder: Path) -> Report:
         UserError: there is nothing to report, a run's record is damaged, or the folder cannot be
             written.
     """
-    from waymarks.reports.charts import images  # Altair takes a second to import
-    from waymarks.reports.page import Section, render
+    from waymarks.reports.page import Section, render  # Altair takes a second to import
 
     if not outcomes:
         raise UserError("there is nothing to report")
@@ -47,7 +46,7 @@ def write_report(outcomes: Sequence[Outcome], folder: Path) -> Report:
         figures: list[Path] = []
         for name, section in zip(names, sections, strict=True):
             for figure in section.figures:
-                for kind, data in images(figure).items():
+                for kind, data in figure.images().items() if figure.pictured else ():
                     figures.append(folder / "figures" / f"{name}-{slug(figure.key)}.{kind}")
                     write_atomically(figures[-1], data)
         write_atomically(page, render(sections, folder).encode())
