@@ -21,6 +21,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 STAND_IN = "--stand-in"
@@ -44,7 +45,7 @@ def train_nothing() -> int:
     from waymarks.studies import execution, worker
     from waymarks.studies.run import METRICS
 
-    def nothing(run, experiment, settled, watch) -> None:
+    def nothing(run, experiment, settled, watch, tracking) -> None:
         run.write_status("running", update=0, process=os.getpid())
         for number in range(EVALUATIONS):
             line = evaluation(experiment, number)
@@ -129,7 +130,9 @@ def conducted(folder: Path, file: Path, jobs: int) -> int:
     worker = (sys.executable, str(Path(__file__).resolve()), STAND_IN)
     execution = Execution(device="cpu", threads=1)
     events = conduct(read_sweep(file), folder, execution, jobs, worker)
-    return sum(event.kind == "finished" for event in events)
+    kinds = Counter(event.kind for event in events)
+    assert not kinds["failed"], "a run failed"
+    return kinds["finished"]
 
 
 class Spent:
