@@ -5,45 +5,26 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
-import torch
 from jaxtyping import Float
 
-from waymarks.formats import TaskVector
-from waymarks.models import GPT2
-from waymarks.randomness import Rng
+from waymarks.formats import TaskVector, TokenClassification
+from waymarks.models import BERT, GPT2
 from waymarks.studies import Arm, Claim, Experiment, Outcome, Run, Solves, Study
 from waymarks.studies.run import write_json
 from waymarks.supervision import AskOne, EveryStep, FinalOnly
-from waymarks.tasks import Binary, ParitySum, Problems, Step, Task
+from waymarks.tasks import Lego, ParitySum
+from waymarks.tasks.base import Task
 from waymarks.training import Training
-
-
-class ManySteps(Task):
-    """A chain of signs, each the negative of the one before."""
-
-    length: int = 12
-
-    @property
-    def steps(self) -> tuple[Step, ...]:
-        names = [f"variable {number + 1}" for number in range(self.length)]
-        return tuple(Step(name, Binary()) for name in names)
-
-    @property
-    def distinct_inputs(self) -> int:
-        return 2
-
-    def sample(self, count: int, rng: Rng) -> Problems:
-        signs = torch.ones(count, 1)
-        return Problems({"bits": signs}, signs.expand(count, self.length))
 
 
 def experiment(task: Task, p: float, updates: int = 1000) -> Experiment:
     """Of which nothing but its fields is looked at."""
+    is_chain = isinstance(task, Lego)
     return Experiment(
         task=task,
         supervision=AskOne(sum=p, parity=1 - p) if p else FinalOnly(),
-        format=TaskVector(),
-        model=GPT2(width=8, depth=1, heads=1),
+        format=TokenClassification() if is_chain else TaskVector(),
+        model=BERT(width=8, depth=1, heads=1) if is_chain else GPT2(width=8, depth=1, heads=1),
         training=Training(updates=updates, evaluate_every=10, batch_size=10),
     )
 
@@ -66,7 +47,7 @@ def sweep(seeds: int = 5, bits: int = 6, shares: int = 10) -> Study:
 
 def many_steps(seeds: int = 3) -> Study:
     """Twelve steps, told or not."""
-    single = experiment(ManySteps(), 0)
+    single = experiment(Lego(variables=12), 0)
     arms = (
         Arm(name="final label only", experiment=single),
         Arm(name="every label", experiment=single.model_copy(update={"supervision": EveryStep()})),

@@ -4,7 +4,7 @@ import difflib
 import json
 import os
 import sys
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -381,7 +381,7 @@ def _stopped(folder: Path) -> None:
 
 def report_outcomes(outcomes: "list[Outcome]", folder: Path, as_json: bool) -> None:
     """Writes a report of studies into `folder` and prints its numbers."""
-    from waymarks.reports import arm_table, write_report
+    from waymarks.reports import write_report
 
     written = write_report(outcomes, folder)
     if as_json:
@@ -389,29 +389,26 @@ def report_outcomes(outcomes: "list[Outcome]", folder: Path, as_json: bool) -> N
             {
                 "report": str(written.page),
                 "figures": [str(figure) for figure in written.figures],
-                "studies": [_summary(outcome) for outcome in outcomes],
+                "studies": [
+                    _summary(outcome, arms)
+                    for outcome, arms in zip(outcomes, written.arms, strict=True)
+                ],
             }
         )
         return
-    for outcome in outcomes:
-        rows = [_arm_row(row) for row in arm_table(outcome).to_dict("records")]
-        steps = outcome.study.arms[0].experiment.task.steps
-        accuracies = (f"{step.name} accuracy" for step in steps)
-        headings = ("arm", "finished", "solved", "updates to solve", *accuracies, "updates/s")
-        print_table(headings, rows)
+    for outcome, arms in zip(outcomes, written.arms, strict=True):
+        _print_arms(arms)
         _print_verdict(outcome)
     Console().print(f"report: {written.page}", highlight=False, soft_wrap=True, markup=False)
 
 
-def _summary(outcome: "Outcome") -> dict[str, Any]:
-    from waymarks.reports import arm_table
-
+def _summary(outcome: "Outcome", arms: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     verdict = outcome.verdict()
     return {
         "study": outcome.study.name,
         "verdict": verdict.judgement if verdict else None,
         "findings": [finding.numbers for finding in verdict.findings] if verdict else [],
-        "arms": json.loads(arm_table(outcome).to_json(orient="records")),
+        "arms": list(arms),
     }
 
 
@@ -426,7 +423,27 @@ def _print_verdict(outcome: "Outcome") -> None:
     console.print(f"verdict: {verdict.judgement}", style="bold")
 
 
-def _arm_row(arm: Mapping[Hashable, Any]) -> tuple[str, ...]:
+PRINTED_ARMS = 40
+"""Of so many arms a report prints the rows; all are on its page."""
+
+
+def _print_arms(arms: Sequence[Mapping[str, Any]]) -> None:
+    """Prints `arm_table`: of few steps the accuracy of each, of many that of the final one."""
+    from waymarks.reports import FEW_STEPS
+
+    ending = ".accuracy"
+    steps = [name.removesuffix(ending) for name in arms[0] if name.endswith(ending)]
+    shown = steps if len(steps) <= FEW_STEPS else steps[-1:]
+    headings = ["arm", "finished", "solved", "updates to solve"]
+    headings += [f"{step} accuracy" for step in shown]
+    headings += ["updates/s"] if shown == steps else ["steps solved", "updates/s"]
+    rows = [_arm_row(arm, shown, counted=shown != steps) for arm in arms[:PRINTED_ARMS]]
+    print_table(headings, rows)
+    if len(arms) > PRINTED_ARMS:
+        print(f"... and {len(arms) - PRINTED_ARMS:,} more arms")
+
+
+def _arm_row(arm: Mapping[str, Any], steps: Sequence[str], counted: bool) -> tuple[str, ...]:
     """A row of `arm_table` for the terminal; accuracies are medians over seeds."""
     from rich.markup import escape
 
@@ -444,7 +461,8 @@ def _arm_row(arm: Mapping[Hashable, Any]) -> tuple[str, ...]:
         f"{arm['finished']} of {arm['seeds']}",
         f"{arm['solved']} of {arm['seeds']}",
         needed,
-        *(percent(value) for name, value in arm.items() if str(name).endswith(".accuracy")),
+        *(percent(arm[f"{step}.accuracy"]) for step in steps),
+        *([f"{arm['steps_solved']} of {arm['steps']}"] if counted else []),
         rate(arm["updates_per_second"]),
     )
 

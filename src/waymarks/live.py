@@ -16,6 +16,9 @@ from waymarks.studies.conduct import Event, Job
 QUIET_SECONDS = 15.0
 """Where the output is no terminal: from one line about a run to the next."""
 
+FEW_STEPS = 3
+"""Of so many steps each is shown; of more the final one, and how many are solved."""
+
 
 def time_left(progress: Progress) -> str:
     """How long a run still takes if it goes on to the end of its budget at its present pace."""
@@ -39,6 +42,28 @@ def accuracies(progress: Progress) -> dict[str, float]:
         for name, value in progress.metrics.items()
         if name.endswith(ending)
     }
+
+
+def _shown_steps(job: Job) -> list[str]:
+    """The names of all steps if they are few, else that of the final one."""
+    names = [step.name for step in job.experiment.task.steps]
+    return names if len(names) <= FEW_STEPS else names[-1:]
+
+
+def _steps_solved(job: Job, progress: Progress) -> str:
+    """How many steps are answered as well as a solved one: `9 of 12`."""
+    needed = job.experiment.training.solved_accuracy
+    seen = accuracies(progress).values()
+    return f"{sum(value >= needed for value in seen)} of {len(job.experiment.task.steps)}"
+
+
+def _told(job: Job, progress: Progress) -> list[str]:
+    """What a line says of accuracies."""
+    seen = accuracies(progress)
+    told = [f"{step} {seen[step]:.1%}" for step in _shown_steps(job) if step in seen]
+    if seen and len(job.experiment.task.steps) > FEW_STEPS:
+        told.append(f"{_steps_solved(job, progress)} steps solved")
+    return told
 
 
 class StudyView:
@@ -100,7 +125,7 @@ class StudyView:
         details = [event.message] if event.message else []
         if progress is not None:
             details.append(f"update {progress.update:,} of {progress.updates:,}")
-            details += [f"{step} {value:.1%}" for step, value in accuracies(progress).items()]
+            details += _told(event.job, progress)
             if is_progress and progress.update:
                 details.append(f"{progress.updates_per_second:.0f} updates/s")
                 details.append(f"at most {time_left(progress)} left")
@@ -116,30 +141,34 @@ class StudyView:
 
     def _table(self) -> Table:
         running = [job for job, state in self._states.items() if state in ("started", "progressed")]
-        steps = [step.name for step in running[0].experiment.task.steps] if running else []
+        steps = _shown_steps(running[0]) if running else []
         table = Table(box=None, pad_edge=False)
         for heading in ("arm", "seed", "update"):
             table.add_column(heading, justify="left" if heading == "arm" else "right")
         for step in steps:
             table.add_column(f"{step} accuracy", justify="right")
+        many = any(len(job.experiment.task.steps) > FEW_STEPS for job in running)
+        if many:
+            table.add_column("steps solved", justify="right")
         table.add_column("updates/s", justify="right")
         table.add_column("time left, at most", justify="right")
         for job in running:
-            table.add_row(*self._row(job, steps))
+            table.add_row(*self._row(job, steps, many))
         done = sum(state in ("finished", "skipped") for state in self._states.values())
         table.caption = f"{done} runs finished"
         return table
 
-    def _row(self, job: Job, steps: list[str]) -> list[str]:
+    def _row(self, job: Job, steps: list[str], many: bool) -> list[str]:
         start = [escape(job.arm), str(job.experiment.seed)]
         progress = self._progress.get(job)
         if progress is None:
-            return [*start, "starting", *[""] * (len(steps) + 2)]
+            return [*start, "starting", *[""] * (len(steps) + many + 2)]
         seen = accuracies(progress)
         return [
             *start,
             f"{progress.update:,} / {progress.updates:,}",
             *[f"{seen[step]:.1%}" if step in seen else "" for step in steps],
+            *([_steps_solved(job, progress)] if many else []),
             f"{progress.updates_per_second:.1f}",
             time_left(progress),
         ]

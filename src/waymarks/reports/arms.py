@@ -13,6 +13,9 @@ from waymarks.studies import Outcome
 from waymarks.studies.statistics import Interval, median_intervals, median_time
 from waymarks.tasks import Real, Step
 
+FEW_STEPS = 3
+"""Of so many steps each has a place of its own; of more the final one, and the rest are counted."""
+
 
 def arm_table(outcome: Outcome) -> pd.DataFrame:
     """One row per arm, of plain values; None where there is no such number yet.

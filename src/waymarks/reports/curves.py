@@ -19,7 +19,7 @@ HOVERED = 120
 MANY_LINES = 60
 """Beyond so many runs the lines of single seeds are left out."""
 
-AT_ONCE = 2000
+AT_ONCE = 500
 """So many medians are resampled at once, so that memory stays small."""
 
 ALL_SHOWN = 10

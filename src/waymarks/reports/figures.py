@@ -3,14 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from waymarks.reports.arms import FEW_STEPS
 from waymarks.reports.charts import Figure, accuracy_curves, error_curves, time_to_solve
 from waymarks.reports.curves import ALL_SHOWN, AXES, POINTS, Runs
 from waymarks.reports.order import CELLS, every_step, order_of_steps
 from waymarks.reports.phase import Phase
 from waymarks.tasks import Real, Step
-
-FEW_STEPS = 3
-"""Of so many steps each has curves of its own in a table and on the page."""
 
 PAGE_POINTS = 90_000
 """All curves of a page have about so many points together, which keeps it small."""

@@ -90,8 +90,11 @@ function onPage(specification) {
   if (specification.spec) drawn.data = { name: "steps" };
   encodingsOf(drawn).forEach((encoding) => {
     encoding.y.title = null;
-    if (encoding.color) encoding.color.legend = null;
+    if (!encoding.color) return;
+    encoding.color.legend = null;
+    if (encoding.color.scale.range?.map) encoding.color.scale.range = encoding.color.scale.range.map((_, step) => `var(--step-${step})`);
   });
+  if (typeof drawn.height === "object") drawn.autosize = { type: "fit-x", contains: "padding" };
   return drawn;
 }
 
@@ -126,6 +129,7 @@ class Chart {
     if (!this.figure.eachArm) return this.embedIn(this.canvas, arms, turn);
     this.canvas.replaceChildren(...this.steps());
     for (const arm of arms) {
+      await new Promise((resolve) => { setTimeout(resolve); });
       if (turn !== this.turn) return;
       const chart = element("div", { class: "chart", role: "group", "aria-label": `${this.figure.title}: ${arm}` });
       this.canvas.append(element("div", {}, element("p", {}, arm), chart));
@@ -145,7 +149,7 @@ class Chart {
     const scale = encodingsOf(this.figure.specification)[0].color.scale;
     if (!scale.range) return [];
     const items = scale.domain.map((step, place) =>
-      element("li", {}, element("span", { class: "swatch", style: `--colour: ${scale.range[place]}` }), step));
+      element("li", {}, element("span", { class: "swatch", style: `--colour: var(--step-${place})` }), step));
     return [element("ul", { class: "key wide-figure" }, ...items)];
   }
 
@@ -418,6 +422,35 @@ class SortedTable {
 
 // ---- the page -----------------------------------------------------------------------------
 
+// Draws charts as they come near the window, one after the other, so that the page stays awake.
+class Drawing {
+  constructor(charts) {
+    this.charts = charts;
+    this.observer = new IntersectionObserver((entries) => {
+      entries.forEach((entry) => { charts.find((chart) => chart.place === entry.target).near = entry.isIntersecting; });
+      this.go();
+    }, { rootMargin: "300px" });
+    charts.forEach((chart) => this.observer.observe(chart.place));
+    window.addEventListener("beforeprint", () => { charts.forEach((chart) => { chart.near = true; }); this.go(); });
+  }
+
+  changed() {
+    this.charts.forEach((chart) => { chart.isDrawn = false; });
+    this.go();
+  }
+
+  async go() {
+    if (this.isGoing) return;
+    this.isGoing = true;
+    for (let next; (next = this.charts.find((chart) => chart.near && !chart.isDrawn)); ) {
+      next.isDrawn = true;
+      await new Promise((resolve) => { setTimeout(resolve); });
+      await next.draw();
+    }
+    this.isGoing = false;
+  }
+}
+
 function start(study, number) {
   const section = document.getElementById(`study-${number + 1}`);
   study.tables.forEach((content) => {
@@ -425,16 +458,7 @@ function start(study, number) {
     if (place) new SortedTable(content, place, study.name);
   });
   const charts = [];
-  let turn = 0;
-  const drawAll = async () => {
-    const mine = ++turn;
-    for (const chart of charts) {
-      if (mine !== turn) return;
-      await chart.draw();
-    }
-    section.dataset.drawn = mine;
-  };
-  const arms = new Arms(study, section, () => drawAll(), (names) => charts.forEach((chart) => chart.highlight(names)));
+  const arms = new Arms(study, section, () => drawing.changed(), (names) => charts.forEach((chart) => chart.highlight(names)));
   const chosen = (name) => section.querySelector(`.${name} input:checked`)?.value;
   const state = {
     get axis() { return chosen("axes"); },
@@ -444,12 +468,9 @@ function start(study, number) {
   };
   section.querySelectorAll("figure[data-figures]").forEach((place) =>
     charts.push(new (place.classList.contains("phase") ? PhaseDiagram : Chart)(study, place, state)));
-  section.querySelectorAll(".axes input, .scale input").forEach((input) => input.addEventListener("change", drawAll));
-  return drawAll();
+  const drawing = new Drawing(charts);
+  section.querySelectorAll(".axes input, .scale input").forEach((input) => input.addEventListener("change", () => drawing.changed()));
 }
 
-(async () => {
-  const studies = JSON.parse(document.getElementById("report-data").textContent);
-  for (const [number, study] of studies.entries()) await start(study, number);
-  document.documentElement.dataset.ready = "yes";
-})();
+JSON.parse(document.getElementById("report-data").textContent).forEach(start);
+document.documentElement.dataset.ready = "yes";

@@ -12,13 +12,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from waymarks.reports import text
-from waymarks.reports.arms import arm_rows
+from waymarks.reports.arms import FEW_STEPS, arm_rows
 from waymarks.reports.charts import Figure
 from waymarks.reports.configuration import shared_and_different
 from waymarks.reports.contents import arm_columns, different_columns, run_columns
 from waymarks.reports.curves import ALL_SHOWN, AXES, Axis, drawn, shown_first
-from waymarks.reports.figures import FEW_STEPS, figures
-from waymarks.reports.palette import UNORDERED, are_ordered, palette
+from waymarks.reports.figures import figures
+from waymarks.reports.palette import UNORDERED, are_ordered, ordered, palette
 from waymarks.reports.phase import Phase
 from waymarks.reports.summary import RunSummary, left_out, steps_of, summaries
 from waymarks.reports.tables import Table
@@ -209,6 +209,7 @@ def _section_cells(section: Section, tables: Sequence[Table]) -> Cells:
         "arms": section.drawn,
         "shown": shown_first(section.drawn),
         "colours": {page: palette(section.drawn, page) for page in ("light", "dark")},
+        "step_colours": {page: ordered(len(steps), page) for page in ("light", "dark")},
         "places": _places(section.figures),
         "axes": AXES,
         "phase": section.phase,

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from waymarks.errors import UserError
 from waymarks.reports.text import slug
@@ -17,10 +18,12 @@ class Report:
     Attributes:
         page: `report.html`.
         figures: `figures/<study>-<figure>.png` and `.svg`.
+        arms: the rows of each study's table of arms, see `arm_table`.
     """
 
     page: Path
     figures: list[Path]
+    arms: list[list[dict[str, Any]]]
 
 
 def write_report(outcomes: Sequence[Outcome], folder: Path) -> Report:
@@ -52,7 +55,7 @@ def write_report(outcomes: Sequence[Outcome], folder: Path) -> Report:
         write_atomically(page, render(sections, folder).encode())
     except OSError as error:
         raise UserError(f"cannot write to {folder}: {error.strerror or error}") from error
-    return Report(page, figures)
+    return Report(page, figures, [section.rows for section in sections])
 
 
 def _different(names: Sequence[str]) -> list[str]:
