@@ -34,14 +34,14 @@ def figures(runs: Runs, steps: Sequence[Step], phase: Phase | None) -> list[Figu
     found = _of_steps([accuracy_curves(runs, step, points) for step in reversed(shown)], "accuracy")
     found += _of_steps([error_curves(runs, step, points) for step in reals], "error")
     found.append(time_to_solve(runs, steps[-1]))
-    if phase:
-        found.append(phase.figure())
     if len(shown) > 1:
         cells = max(20, min(CELLS, PAGE_POINTS // (len(shown) * len(runs))))
         pictured = len(runs) <= ALL_SHOWN
         found.append(replace(every_step(runs, shown, points), pictured=pictured))
         found.append(replace(order_of_steps(runs, shown, cells), pictured=pictured))
-    return found if len(runs) <= ALL_SHOWN else [_if_key(figure, found[0]) for figure in found]
+    if len(runs) > ALL_SHOWN:
+        found = [_if_key(figure, found[0]) for figure in found]
+    return [phase.figure(), *found] if phase else found
 
 
 def _of_steps(of_each: list[Figure], place: str) -> list[Figure]:
@@ -53,5 +53,5 @@ def _of_steps(of_each: list[Figure], place: str) -> list[Figure]:
 
 def _if_key(figure: Figure, first: Figure) -> Figure:
     """Of a sweep of many arms only the figures that say most are pictured."""
-    is_key = figure is first or figure.key in ("time-to-solve", "phase-diagram")
+    is_key = figure is first or figure.key == "time-to-solve"
     return replace(figure, pictured=figure.pictured and is_key)

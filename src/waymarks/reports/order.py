@@ -40,15 +40,17 @@ def every_step(runs: Runs, steps: Sequence[Step], points: int) -> Figure:
 def order_of_steps(runs: Runs, steps: Sequence[Step], cells: int = CELLS) -> Figure:
     """Step against update: where a row turns bright, the step has been learned."""
     names = [step.name for step in steps]
+    lowest = min(step.kind.chance or 0.0 for step in steps)
     return Figure(
         key="order-of-steps",
         title="The order in which steps are learned",
         note="One chart for each arm: a row for each step, in the order of computation; the "
-        "colour is the median of its accuracy over the seeds, from 0 (dark) to 100% (yellow).",
+        f"colour is the median of its accuracy over the seeds, from {lowest:.0%} (dark) to 100% "
+        "(yellow).",
         arms=tuple(runs),
         axes=(UPDATES,),
         tables=partial(_cells, runs, names, cells),
-        chart=partial(_cell_chart, names),
+        chart=partial(_cell_chart, names, lowest),
         main="steps",
         each_arm=True,
     )
@@ -100,10 +102,10 @@ def _curve_chart(steps: Sequence[str], arms: Sequence[str]) -> Any:
     return _in_facets(layer.properties(width=220, height=150), arms)
 
 
-def _cell_chart(steps: Sequence[str], arms: Sequence[str]) -> Any:
+def _cell_chart(steps: Sequence[str], lowest: float, arms: Sequence[str]) -> Any:
     colour = alt.Color(
         "accuracy:Q",
-        scale=alt.Scale(domain=[0, 1], scheme="viridis"),
+        scale=alt.Scale(domain=[lowest, 1], scheme="viridis", clamp=True),
         legend=alt.Legend(title="accuracy", format="%", gradientLength=120),
     )
     tooltip = [

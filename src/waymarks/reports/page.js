@@ -318,6 +318,7 @@ class Arms {
     this.study.arms.forEach((_, arm) => {
       const slot = this.slots.indexOf(arm);
       if (enough && slot >= 0) this.section.style.setProperty(`--arm-${arm}`, `var(--slot-${slot})`);
+      else if (enough) this.section.style.setProperty(`--arm-${arm}`, "var(--line)");
       else this.section.style.removeProperty(`--arm-${arm}`);
     });
     this.enough = enough;
@@ -334,7 +335,7 @@ class Arms {
 
 class SortedTable {
   constructor(content, place, name) {
-    Object.assign(this, { content, place, name, rows: 50, sortedBy: null });
+    Object.assign(this, { content, place, name, rows: 20, sortedBy: null });
     this.columns = content.columns.map((column) => ({
       ...column, text: decoded(column.text), note: column.note && decoded(column.note), link: column.link && decoded(column.link),
     }));
@@ -401,8 +402,8 @@ class SortedTable {
   }
 
   cell(column, row, place) {
-    const made = place ? element("td") : element("th", { scope: "row" });
     const arm = column.arm?.[row];
+    const made = place ? element("td") : element("th", { scope: "row", class: arm === undefined ? "" : "armed" });
     if (arm !== null && arm !== undefined) made.append(element("span", { class: "swatch", style: `--colour: var(--arm-${arm})` }));
     let text = place ? column.text[row] : element("span", { class: "name" }, column.text[row]);
     if (column.is_code) text = element("code", {}, text);

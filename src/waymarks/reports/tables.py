@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-SHOWN_ROWS = 50
+SHOWN_ROWS = 20
 """So many rows stand in the page itself; the others come when they are asked for."""
 
 
