@@ -13,7 +13,7 @@ demo: $(INSTALLED)
 	$(BIN)/waymarks demo
 
 test: $(DEVELOPING)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadfile
 
 lint: $(DEVELOPING)
 	$(BIN)/ruff check .
@@ -24,6 +24,7 @@ benchmarks: $(DEVELOPING)
 	$(BIN)/python benchmarks/updates.py
 	$(BIN)/python benchmarks/generation.py
 	$(BIN)/python benchmarks/theory.py
+	$(BIN)/python benchmarks/sweep.py
 
 clean:
 	rm -rf .venv
