@@ -59,7 +59,10 @@ class Axis:
         """The run's place on this axis at each evaluation."""
         if self.key == "labels":
             names = [f"{step.name}.labels_seen" for step in run.experiment.task.steps]
-            return np.sum([run.evaluations[name] for name in names], axis=0).astype(float)
+            labels: Float[np.ndarray, " evaluations"] = np.sum(
+                [run.evaluations[name].astype(float) for name in names], axis=0
+            )
+            return labels
         return run.evaluations[self.key].astype(float)
 
 

@@ -79,7 +79,7 @@ def _cells(runs: Runs, steps: Sequence[str], cells: int, axis: Axis) -> Tables:
     return {"steps": pd.concat(tables)}
 
 
-def _in_facets(chart: alt.Chart, arms: Sequence[str]) -> Any:
+def _in_facets(chart: Any, arms: Sequence[str]) -> Any:
     facet = alt.Facet("arm:N", sort=list(arms), title=None)
     faceted = chart.facet(facet, columns=COLUMNS, data=alt.NamedData("steps"))
     return faceted.resolve_scale(x="independent")

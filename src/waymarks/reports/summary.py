@@ -28,7 +28,7 @@ class ReadRun(Run):
     planned: Experiment
 
     @property
-    def experiment(self) -> Experiment:  # type: ignore[override]
+    def experiment(self) -> Experiment:
         """The one that was planned."""
         return self.planned
 
@@ -44,9 +44,8 @@ class ReadRun(Run):
     def columns(self) -> Columns:
         """The evaluations, by the names in `metrics.jsonl`; empty before the first."""
         lines = super().metrics()
-        return {
-            name: _numbers([line.get(name) for line in lines]) for name in lines[:1] and lines[0]
-        }
+        names = list(lines[0]) if lines else []
+        return {name: _numbers([line.get(name) for line in lines]) for name in names}
 
     def metrics(self) -> list[dict[str, Any]]:
         lists = [column.tolist() for column in self.columns.values()]

@@ -2,6 +2,7 @@
 
 import os
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 import vl_convert
@@ -29,7 +30,7 @@ def vega_script() -> str:
 
 def _kept_at() -> Path:
     caches = os.environ.get("XDG_CACHE_HOME") or str(Path("~/.cache").expanduser())
-    return Path(caches) / "waymarks" / f"vega-{VEGA_LITE}-{vl_convert.__version__}.js"
+    return Path(caches) / "waymarks" / f"vega-{VEGA_LITE}-{version('vl-convert-python')}.js"
 
 
 def _bundled() -> str:
