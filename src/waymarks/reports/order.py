@@ -58,29 +58,33 @@ def order_of_steps(runs: Runs, steps: Sequence[Step], cells: int = CELLS) -> Fig
 
 def _curves(runs: Runs, steps: Sequence[str], points: int, axis: Axis) -> Tables:
     tables = []
-    for arm, summaries in runs.items():
+    for place, (arm, summaries) in enumerate(runs.items()):
         for step in steps:
             x, median = median_at(summaries, f"{step}.accuracy", axis, points)
-            tables.append(pd.DataFrame({"arm": arm, "step": step, "x": x, "accuracy": median}))
+            table = {"arm": arm, "place": place, "step": step, "x": x, "accuracy": median}
+            tables.append(pd.DataFrame(table))
     return {"steps": pd.concat(tables)}
 
 
 def _cells(runs: Runs, steps: Sequence[str], cells: int, axis: Axis) -> Tables:
     """The median in the middle of each of at most so many stretches of updates."""
     tables = []
-    for arm, summaries in runs.items():
+    for place, (arm, summaries) in enumerate(runs.items()):
         for step in steps:
             x, median = median_at(summaries, f"{step}.accuracy", axis, 10 * cells)
             if len(x):
                 edges = np.linspace(0, x[-1], min(cells, len(x)) + 1)
                 accuracy = np.interp((edges[:-1] + edges[1:]) / 2, x, median)
-                table = {"arm": arm, "step": step, "x": edges[:-1], "x2": edges[1:]}
+                table = {"arm": arm, "place": place, "step": step}
+                table |= {"x": edges[:-1], "x2": edges[1:]}
                 tables.append(pd.DataFrame({**table, "accuracy": accuracy.round(3)}))
     return {"steps": pd.concat(tables)}
 
 
-def _in_facets(chart: Any, arms: Sequence[str]) -> Any:
-    facet = alt.Facet("arm:N", sort=list(arms), title=None)
+def _in_facets(chart: Any) -> Any:
+    """A chart for each arm, in their order; a list of their names would become part of an
+    expression."""
+    facet = alt.Facet("arm:N", sort=alt.EncodingSortField("place", op="min"), title=None)
     faceted = chart.facet(facet, columns=COLUMNS, data=alt.NamedData("steps"))
     return faceted.resolve_scale(x="independent")
 
@@ -99,7 +103,7 @@ def _curve_chart(steps: Sequence[str], arms: Sequence[str]) -> Any:
         line.mark_line(strokeWidth=1.8),
         line.mark_point(filled=True, size=60, opacity=0).encode(tooltip=tooltip),
     )
-    return _in_facets(layer.properties(width=220, height=150), arms)
+    return _in_facets(layer.properties(width=220, height=150))
 
 
 def _cell_chart(steps: Sequence[str], lowest: float, arms: Sequence[str]) -> Any:
@@ -119,4 +123,4 @@ def _cell_chart(steps: Sequence[str], lowest: float, arms: Sequence[str]) -> Any
         .mark_rect(strokeWidth=0)
         .encode(across(4), step, colour, x2="x2:Q", tooltip=tooltip)
     )
-    return _in_facets(cells.properties(width=220, height=alt.Step(18)), arms)
+    return _in_facets(cells.properties(width=220, height=alt.Step(18)))
