@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -200,8 +201,7 @@ def test_arms_are_shown_and_hidden(browser: Any, swept: Path) -> None:
     press(browser, hidden[1])
     name = hidden[1].text
     until(lambda: name in browser.find_element("css selector", multiples).text)
-    shown = browser.find_elements("css selector", f"{multiples} .chart")
-    assert len(shown) == 1
+    until(lambda: len(browser.find_elements("css selector", f"{multiples} .chart")) == 1)
 
 
 def test_the_phase_diagram_changes_its_axes_and_its_quantity(browser: Any, swept: Path) -> None:
@@ -212,7 +212,7 @@ def test_the_phase_diagram_changes_its_axes_and_its_quantity(browser: Any, swept
         return place.find_element("css selector", f"[data-choice='{label}'] select")
 
     assert select("across").get_attribute("value") == "supervision.sum"
-    assert "48%" in drawn(place)
+    assert len(re.findall(r">\d+%<", drawn(place))) >= 12
     before = drawn(place)
     choose(browser, select("across"), "task.bits")
     until(lambda: drawn(place) not in (before, ""))

@@ -94,7 +94,7 @@ function onPage(specification) {
     encoding.color.legend = null;
     if (encoding.color.scale.range?.map) encoding.color.scale.range = encoding.color.scale.range.map((_, step) => `var(--step-${step})`);
   });
-  if (typeof drawn.height === "object") drawn.autosize = { type: "fit-x", contains: "padding" };
+  if (drawn.height?.step) drawn.height = drawn.height.step * drawn.encoding.y.sort.length;
   return drawn;
 }
 
