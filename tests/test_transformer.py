@@ -12,12 +12,12 @@ import torch
 import torch.nn.functional as F
 import transformers
 from safetensors.torch import load_file
-from tests.builders import layout_of, network_of, tokens_layout_of, tokens_of
+from tests.builders import built, layout_of, network_of, tokens_layout_of, tokens_of
 from tests.comparing import assert_all_close, assert_close, gradients, gradients_inside
 
 from waymarks.errors import UserError
 from waymarks.formats import PrefixedVectors, Vectors
-from waymarks.models import GPT2
+from waymarks.models import BERT, GPT2
 from waymarks.models.huggingface import (
     READ_IN_AND_OUT,
     load_pretrained,
@@ -187,13 +187,14 @@ def test_flops_are_those_of_the_matrix_products_that_are_needed() -> None:
 
 def compiled_equals_eager() -> None:
     torch.set_num_threads(1)
-    network = network_of(depth=1, spread=0.1)
-    inputs = prefixed_of(network, choices=2)
-    expected = network(inputs)
-    of_expected = gradients(network, expected)
-    compiled = torch.compile(network)(inputs)
-    assert_close(compiled, expected)
-    assert_all_close(gradients(network, compiled), of_expected)
+    gpt2 = network_of(depth=1, spread=0.1)
+    bert = built(BERT(width=32, depth=1, heads=2), tokens_layout_of(9, reads=3), spread=0.1)
+    for network, inputs in ((gpt2, prefixed_of(gpt2, choices=2)), (bert, tokens_of(bert))):
+        expected = network(inputs)
+        of_expected = gradients(network, expected)
+        compiled = torch.compile(network)(inputs)
+        assert_close(compiled, expected)
+        assert_all_close(gradients(network, compiled), of_expected)
 
 
 @pytest.mark.timeout(0)
