@@ -101,7 +101,7 @@ def fig3_left(seeds: tuple[int, ...] = (0, 1, 2)) -> Study:
 def fig3_right(seeds: tuple[int, ...] = (0, 1, 2)) -> Study:
     """Programs of 5 statements with a small BERT: single-label against multi-label."""
     base = code_experiment(5, _small_bert(depth=4), _code_training(updates=4000))
-    return code_study("fig3-right, laptop scale", base, factor=3, seeds=seeds)
+    return code_study("fig3-right, laptop scale", base, factor=2, seeds=seeds)
 
 
 def _small_bert(depth: int) -> BERT:
