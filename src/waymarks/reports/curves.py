@@ -60,7 +60,8 @@ class Axis:
         if self.key == "labels":
             names = [f"{step.name}.labels_seen" for step in run.experiment.task.steps]
             return np.sum([run.evaluations[name] for name in names], axis=0).astype(float)
-        return run.evaluations[self.key].astype(float)
+        column: Float[np.ndarray, " evaluations"] = run.evaluations[self.key].astype(float)
+        return column
 
 
 AXES = (

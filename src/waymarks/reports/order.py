@@ -79,8 +79,8 @@ def _cells(runs: Runs, steps: Sequence[str], cells: int, axis: Axis) -> Tables:
     return {"steps": pd.concat(tables)}
 
 
-def _in_facets(chart: alt.Chart, arms: Sequence[str]) -> Any:
-    facet = alt.Facet("arm:N", sort=list(arms), title=None)
+def _in_facets(chart: Any) -> Any:
+    facet = alt.Facet("arm:N", sort=None, title=None)
     faceted = chart.facet(facet, columns=COLUMNS, data=alt.NamedData("steps"))
     return faceted.resolve_scale(x="independent")
 
@@ -99,7 +99,7 @@ def _curve_chart(steps: Sequence[str], arms: Sequence[str]) -> Any:
         line.mark_line(strokeWidth=1.8),
         line.mark_point(filled=True, size=60, opacity=0).encode(tooltip=tooltip),
     )
-    return _in_facets(layer.properties(width=220, height=150), arms)
+    return _in_facets(layer.properties(width=220, height=150))
 
 
 def _cell_chart(steps: Sequence[str], lowest: float, arms: Sequence[str]) -> Any:
@@ -113,10 +113,15 @@ def _cell_chart(steps: Sequence[str], lowest: float, arms: Sequence[str]) -> Any
         alt.Tooltip("x:Q", format=",.6~r"),
         alt.Tooltip("accuracy:Q", format=".1%"),
     ]
-    step = alt.Y("step:N", sort=list(steps), axis=alt.Axis(labelLimit=110), title=None)
+    step = alt.Y(
+        "step:N",
+        scale=alt.Scale(domain=list(steps)),
+        axis=alt.Axis(labelLimit=110),
+        title=None,
+    )
     cells = (
         alt.Chart()
         .mark_rect(strokeWidth=0)
         .encode(across(4), step, colour, x2="x2:Q", tooltip=tooltip)
     )
-    return _in_facets(cells.properties(width=220, height=alt.Step(18)), arms)
+    return _in_facets(cells.properties(width=220, height=alt.Step(18)))

@@ -28,7 +28,7 @@ class ReadRun(Run):
     planned: Experiment
 
     @property
-    def experiment(self) -> Experiment:  # type: ignore[override]
+    def experiment(self) -> Experiment:
         """The one that was planned."""
         return self.planned
 

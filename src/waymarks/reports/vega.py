@@ -1,5 +1,6 @@
 """Vega, Vega-Lite and vega-embed as one script, for pages that need no network."""
 
+import importlib.metadata
 import os
 from functools import cache
 from pathlib import Path
@@ -29,7 +30,8 @@ def vega_script() -> str:
 
 def _kept_at() -> Path:
     caches = os.environ.get("XDG_CACHE_HOME") or str(Path("~/.cache").expanduser())
-    return Path(caches) / "waymarks" / f"vega-{VEGA_LITE}-{vl_convert.__version__}.js"
+    version = importlib.metadata.version("vl-convert-python")
+    return Path(caches) / "waymarks" / f"vega-{VEGA_LITE}-{version}.js"
 
 
 def _bundled() -> str:
