@@ -200,8 +200,9 @@ def test_arms_are_shown_and_hidden(browser: Any, swept: Path) -> None:
     press(browser, browser.find_element("css selector", "[data-show=none]"))
     press(browser, hidden[1])
     name = hidden[1].text
+    first = browser.find_element("css selector", multiples)
     until(lambda: name in browser.find_element("css selector", multiples).text)
-    until(lambda: len(browser.find_elements("css selector", f"{multiples} .chart")) == 1)
+    until(lambda: len(first.find_elements("css selector", ".chart")) == 1)
 
 
 def test_the_phase_diagram_changes_its_axes_and_its_quantity(browser: Any, swept: Path) -> None:

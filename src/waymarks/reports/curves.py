@@ -63,7 +63,8 @@ class Axis:
                 [run.evaluations[name].astype(float) for name in names], axis=0
             )
             return labels
-        return run.evaluations[self.key].astype(float)
+        column: Float[np.ndarray, " evaluations"] = run.evaluations[self.key].astype(float)
+        return column
 
 
 AXES = (

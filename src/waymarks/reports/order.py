@@ -58,33 +58,29 @@ def order_of_steps(runs: Runs, steps: Sequence[Step], cells: int = CELLS) -> Fig
 
 def _curves(runs: Runs, steps: Sequence[str], points: int, axis: Axis) -> Tables:
     tables = []
-    for place, (arm, summaries) in enumerate(runs.items()):
+    for arm, summaries in runs.items():
         for step in steps:
             x, median = median_at(summaries, f"{step}.accuracy", axis, points)
-            table = {"arm": arm, "place": place, "step": step, "x": x, "accuracy": median}
-            tables.append(pd.DataFrame(table))
+            tables.append(pd.DataFrame({"arm": arm, "step": step, "x": x, "accuracy": median}))
     return {"steps": pd.concat(tables)}
 
 
 def _cells(runs: Runs, steps: Sequence[str], cells: int, axis: Axis) -> Tables:
     """The median in the middle of each of at most so many stretches of updates."""
     tables = []
-    for place, (arm, summaries) in enumerate(runs.items()):
+    for arm, summaries in runs.items():
         for step in steps:
             x, median = median_at(summaries, f"{step}.accuracy", axis, 10 * cells)
             if len(x):
                 edges = np.linspace(0, x[-1], min(cells, len(x)) + 1)
                 accuracy = np.interp((edges[:-1] + edges[1:]) / 2, x, median)
-                table = {"arm": arm, "place": place, "step": step}
-                table |= {"x": edges[:-1], "x2": edges[1:]}
+                table = {"arm": arm, "step": step, "x": edges[:-1], "x2": edges[1:]}
                 tables.append(pd.DataFrame({**table, "accuracy": accuracy.round(3)}))
     return {"steps": pd.concat(tables)}
 
 
 def _in_facets(chart: Any) -> Any:
-    """A chart for each arm, in their order; a list of their names would become part of an
-    expression."""
-    facet = alt.Facet("arm:N", sort=alt.EncodingSortField("place", op="min"), title=None)
+    facet = alt.Facet("arm:N", sort=None, title=None)
     faceted = chart.facet(facet, columns=COLUMNS, data=alt.NamedData("steps"))
     return faceted.resolve_scale(x="independent")
 
@@ -117,7 +113,12 @@ def _cell_chart(steps: Sequence[str], lowest: float, arms: Sequence[str]) -> Any
         alt.Tooltip("x:Q", format=",.6~r"),
         alt.Tooltip("accuracy:Q", format=".1%"),
     ]
-    step = alt.Y("step:N", sort=list(steps), axis=alt.Axis(labelLimit=110), title=None)
+    step = alt.Y(
+        "step:N",
+        scale=alt.Scale(domain=list(steps)),
+        axis=alt.Axis(labelLimit=110),
+        title=None,
+    )
     cells = (
         alt.Chart()
         .mark_rect(strokeWidth=0)

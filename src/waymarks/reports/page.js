@@ -94,7 +94,7 @@ function onPage(specification) {
     encoding.color.legend = null;
     if (encoding.color.scale.range?.map) encoding.color.scale.range = encoding.color.scale.range.map((_, step) => `var(--step-${step})`);
   });
-  if (drawn.height?.step) drawn.height = drawn.height.step * drawn.encoding.y.sort.length;
+  if (drawn.height?.step) drawn.height = drawn.height.step * drawn.encoding.y.scale.domain.length;
   return drawn;
 }
 
@@ -234,8 +234,8 @@ class PhaseDiagram extends Chart {
     const up = [...this.phase.order[this.up]].reverse();
     const { format, domain, slow, name } = this.quantity;
     specification.layer.forEach(({ encoding }) => {
-      Object.assign(encoding.x, { sort: across, title: this.across });
-      Object.assign(encoding.y, { sort: up, title: this.up });
+      Object.assign(encoding.x, { scale: { domain: across }, title: this.across });
+      Object.assign(encoding.y, { scale: { domain: up }, title: this.up });
       if (encoding.color?.field) {
         encoding.color.scale = { scheme: "viridis", ...(domain ? { domain } : {}), ...(slow ? { type: "log", reverse: true, nice: false } : {}) };
         encoding.color.legend.format = format;

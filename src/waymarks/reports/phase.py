@@ -121,8 +121,13 @@ def _chart(phase: Phase, arms: Sequence[str]) -> Any:
         .transform_aggregate(value="median(value)", arms="count()", groupby=["x", "y"])
         .transform_calculate(value=f"datum.value >= {NEVER / 4} ? null : datum.value")
         .encode(
-            alt.X("x:N", sort=phase.order[across], title=across, axis=alt.Axis(labelAngle=0)),
-            alt.Y("y:N", sort=phase.order[up][::-1], title=up),
+            alt.X(
+                "x:N",
+                scale=alt.Scale(domain=phase.order[across]),
+                title=across,
+                axis=alt.Axis(labelAngle=0),
+            ),
+            alt.Y("y:N", scale=alt.Scale(domain=phase.order[up][::-1]), title=up),
         )
     )
     scale = alt.Scale(scheme="viridis", domain=list(quantity.domain or ()))

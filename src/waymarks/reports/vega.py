@@ -1,8 +1,8 @@
 """Vega, Vega-Lite and vega-embed as one script, for pages that need no network."""
 
+import importlib.metadata
 import os
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 
 import vl_convert
@@ -30,7 +30,8 @@ def vega_script() -> str:
 
 def _kept_at() -> Path:
     caches = os.environ.get("XDG_CACHE_HOME") or str(Path("~/.cache").expanduser())
-    return Path(caches) / "waymarks" / f"vega-{VEGA_LITE}-{version('vl-convert-python')}.js"
+    version = importlib.metadata.version("vl-convert-python")
+    return Path(caches) / "waymarks" / f"vega-{VEGA_LITE}-{version}.js"
 
 
 def _bundled() -> str:
