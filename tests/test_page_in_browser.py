@@ -102,10 +102,16 @@ def figure(browser: Any, title: str) -> Any:
     found = browser.execute_script(
         "const found = [...document.querySelectorAll('figure')]"
         ".find((one) => one.querySelector('h4').textContent.startsWith(arguments[0]));"
-        "found.scrollIntoView({block: 'center'}); return found;",
+        "return found;",
         title,
     )
-    until(lambda: found.find_elements("css selector", ".chart svg"))
+
+    def seen() -> Any:
+        """Charts above it grow as they are drawn, and push it out of the window again."""
+        browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", found)
+        return found.find_elements("css selector", ".chart svg")
+
+    until(seen)
     return found
 
 

@@ -241,10 +241,10 @@ def test_ctrl_c_while_the_tests_scores_are_written_loses_nothing(
 ) -> None:
     write = carrying_out.write_json
 
-    def interrupting(path: Path, content: Any) -> None:
+    def interrupting(path: Path, content: Any, **options: Any) -> None:
         if path.name == TEST:
             os.kill(os.getpid(), signal.SIGINT)
-        write(path, content)
+        write(path, content, **options)
 
     monkeypatch.setattr(carrying_out, "write_json", interrupting)
     with pytest.raises(Interrupted):
