@@ -317,9 +317,10 @@ def test_status_of_no_study_is_a_users_mistake(
 
 def test_ctrl_c_stops_a_sweep_and_says_how_to_go_on(here: Path) -> None:
     path = written(here, "[axes]\ntraining.updates = [1_000_000]")
-    process = subprocess.Popen(
+    heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    process = subprocess.Popen(  # whose parent, put into the background, may ignore Ctrl-C
         [
-            *(sys.executable, "-c", "from waymarks.cli import main; main()"),
+            *(sys.executable, "-c", f"{heeding}; from waymarks.cli import main; main()"),
             *("sweep", path.name, "--out", "out", "--jobs", "1"),
         ],
         stderr=subprocess.PIPE,

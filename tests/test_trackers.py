@@ -204,6 +204,7 @@ def test_a_missing_library_is_said_before_anything_is_trained(
 def test_a_library_lost_since_the_run_was_begun_does_not_stop_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    pytest.importorskip("wandb")
     with pytest.raises(Interrupted):
         carry_out(EXPERIMENT, tmp_path, execution("wandb"), interrupt_at(0))
     monkeypatch.setitem(sys.modules, "wandb", None)
